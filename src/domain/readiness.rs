@@ -1,0 +1,126 @@
+//! Whether a Deployment is ready, by Flagger's rules and with its sentences (rollout-contract §4.4).
+
+use jiff::Timestamp;
+
+/// What a Deployment's spec and status say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeploymentState {
+    pub name: String,
+    pub generation: i64,
+    pub observed_generation: i64,
+    pub replicas_wanted: i64,
+    pub replicas: i64,
+    pub updated: i64,
+    pub available: i64,
+    /// Reason of the `Progressing` condition, `None` where there is no such condition.
+    pub progressing_reason: Option<String>,
+    /// `lastUpdateTime` of an `Available` condition that is False for `MinimumReplicasUnavailable`.
+    pub unavailable_since: Option<Timestamp>,
+}
+
+/// The verdict on a workload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    Ready,
+    /// It may still come.
+    Waiting(String),
+    /// It has had its time.
+    Expired(String),
+}
+
+impl Readiness {
+    #[must_use]
+    pub const fn is_ready(&self) -> bool {
+        matches!(self, Self::Ready)
+    }
+}
+
+impl DeploymentState {
+    /// `threshold` is the percentage of updated pods that must be available, `deadline` the seconds for
+    /// which an unavailable Deployment is tolerated.
+    #[must_use]
+    pub fn readiness(&self, threshold: u32, deadline: i64, now: Timestamp) -> Readiness {
+        if self.observed_generation < self.generation {
+            return Readiness::Waiting("waiting for rollout to finish: observed deployment generation less than desired generation".into());
+        }
+        let Some(reason) = &self.progressing_reason else { return Readiness::Ready };
+        if reason == "ProgressDeadlineExceeded" {
+            return Readiness::Expired(format!("deployment \"{}\" exceeded its progress deadline", self.name));
+        }
+        let expired = self.unavailable_since.is_some_and(|since| now.duration_since(since).as_secs() > deadline);
+        let wait = |text: String| if expired { Readiness::Expired(text) } else { Readiness::Waiting(text) };
+        let needed = self.updated * i64::from(threshold) / 100;
+        if self.updated < self.replicas_wanted {
+            wait(format!("waiting for rollout to finish: {} out of {} new replicas have been updated", self.updated, self.replicas_wanted))
+        } else if self.replicas > self.updated {
+            wait(format!("waiting for rollout to finish: {} old replicas are pending termination", self.replicas - self.updated))
+        } else if self.available < needed {
+            wait(format!(
+                "waiting for rollout to finish: {} of {} (readyThreshold {threshold}%) updated replicas are available",
+                self.available, self.updated
+            ))
+        } else {
+            Readiness::Ready
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).expect("a time")
+    }
+
+    fn deployment() -> DeploymentState {
+        DeploymentState {
+            name: "web".into(),
+            generation: 2,
+            observed_generation: 2,
+            replicas_wanted: 2,
+            replicas: 2,
+            updated: 2,
+            available: 2,
+            progressing_reason: Some("NewReplicaSetAvailable".into()),
+            unavailable_since: None,
+        }
+    }
+
+    #[test]
+    fn the_table() {
+        let d = deployment();
+        let cases = [
+            (d.clone(), Readiness::Ready),
+            (
+                DeploymentState { observed_generation: 1, ..d.clone() },
+                Readiness::Waiting("waiting for rollout to finish: observed deployment generation less than desired generation".into()),
+            ),
+            (
+                DeploymentState { updated: 1, ..d.clone() },
+                Readiness::Waiting("waiting for rollout to finish: 1 out of 2 new replicas have been updated".into()),
+            ),
+            (
+                DeploymentState { replicas: 3, ..d.clone() },
+                Readiness::Waiting("waiting for rollout to finish: 1 old replicas are pending termination".into()),
+            ),
+            (
+                DeploymentState { available: 1, ..d.clone() },
+                Readiness::Waiting("waiting for rollout to finish: 1 of 2 (readyThreshold 100%) updated replicas are available".into()),
+            ),
+            (
+                DeploymentState { available: 1, unavailable_since: Some(at(0)), ..d.clone() },
+                Readiness::Expired("waiting for rollout to finish: 1 of 2 (readyThreshold 100%) updated replicas are available".into()),
+            ),
+            (
+                DeploymentState { progressing_reason: Some("ProgressDeadlineExceeded".into()), ..d },
+                Readiness::Expired("deployment \"web\" exceeded its progress deadline".into()),
+            ),
+        ];
+        for (state, expected) in cases {
+            assert_eq!(state.readiness(100, 60, at(100)), expected);
+        }
+        let half = DeploymentState { available: 1, ..deployment() };
+        assert!(half.readiness(50, 60, at(0)).is_ready());
+    }
+}
