@@ -1,3 +1,6 @@
 //! draft
 pub mod domain;
 pub mod engine;
+pub mod kubernetes;
+pub mod mesh;
+pub mod runner;

@@ -16,7 +16,7 @@ use crate::domain::status::{EngineState, Pause};
 fn foreign_write(seen: &Observation, now: Timestamp) -> Option<Step> {
     let Route::Present { canary, foreign: Some(foreign) } = &seen.route else { return None };
     let mut state = seen.engine();
-    if state.foreign_seen == foreign.resource_version {
+    if state.foreign_seen == foreign.resource_version || *canary == seen.status.canary_weight {
         return None;
     }
     let why = format!("{} changed the route ({canary} % for the canary); resume takes the route as it is", foreign.manager);

@@ -82,6 +82,8 @@ pub struct Round {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Observation {
     pub key: CanaryKey,
+    /// `resourceVersion` of the Canary: a status is written only over what was seen.
+    pub version: String,
     pub spec: CanarySpec,
     /// The spec cannot be decoded.
     pub undecodable: Option<String>,

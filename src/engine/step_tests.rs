@@ -57,6 +57,7 @@ pub fn spec() -> CanarySpec {
 pub fn fresh() -> Observation {
     Observation {
         key: CanaryKey::new("test", "web"),
+        version: "1".into(),
         spec: spec(),
         undecodable: None,
         status: CanaryStatus::default(),

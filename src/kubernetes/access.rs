@@ -1,0 +1,95 @@
+//! Single requests over JSON, each under a deadline.
+
+use std::time::Duration;
+
+use kube::Client;
+use serde_json::Value;
+
+use super::error::ApiError;
+
+/// No request of ours may take longer; a hung API server is an error, not a wait.
+pub const DEADLINE: Duration = Duration::from_secs(10);
+
+/// A cluster's API as plain requests.
+#[derive(Clone)]
+pub struct Access {
+    client: Client,
+    pub deadline: Duration,
+}
+
+/// How a body changes an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patch {
+    Merge,
+    /// Server-side apply; conflicts are taken over, since what we apply we generate.
+    Apply,
+}
+
+impl Access {
+    #[must_use]
+    pub const fn new(client: Client) -> Self {
+        Self { client, deadline: DEADLINE }
+    }
+
+    #[must_use]
+    pub const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    async fn send(&self, what: &str, method: http::Method, path: &str, content: &str, body: Option<&Value>) -> Result<Value, ApiError> {
+        let bytes = body.map(|b| serde_json::to_vec(b).unwrap_or_default()).unwrap_or_default();
+        let request = http::Request::builder()
+            .method(method)
+            .uri(path)
+            .header(http::header::CONTENT_TYPE, content)
+            .header(http::header::ACCEPT, "application/json")
+            .body(bytes)
+            .map_err(|e| ApiError::Unreachable { what: what.into(), message: e.to_string() })?;
+        match tokio::time::timeout(self.deadline, self.client.request::<Value>(request)).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(ApiError::new(what, &error)),
+            Err(_) => Err(ApiError::Timeout { what: what.into(), after: self.deadline }),
+        }
+    }
+
+    /// # Errors
+    /// As the API server answers, or [`ApiError::Timeout`]; likewise for all requests below.
+    pub async fn get(&self, path: &str) -> Result<Value, ApiError> {
+        self.send(&named("read", path), http::Method::GET, path, "application/json", None).await
+    }
+
+    /// Replaces the object; `body` carries the resourceVersion it was read with.
+    ///
+    /// # Errors
+    /// [`ApiError::Conflict`] when it changed in between.
+    pub async fn put(&self, path: &str, manager: &str, body: &Value) -> Result<Value, ApiError> {
+        self.send(&named("write", path), http::Method::PUT, &format!("{path}?fieldManager={manager}"), "application/json", Some(body)).await
+    }
+
+    /// # Errors
+    /// [`ApiError::Conflict`] when it exists.
+    pub async fn post(&self, path: &str, manager: &str, body: &Value) -> Result<Value, ApiError> {
+        self.send(&named("create", path), http::Method::POST, &format!("{path}?fieldManager={manager}"), "application/json", Some(body))
+            .await
+    }
+
+    /// # Errors
+    /// [`ApiError::Conflict`] when `body` carries a resourceVersion that is no longer current.
+    pub async fn patch(&self, path: &str, manager: &str, patch: Patch, body: &Value) -> Result<Value, ApiError> {
+        let (query, content) = match patch {
+            Patch::Merge => ("", "application/merge-patch+json"),
+            Patch::Apply => ("&force=true", "application/apply-patch+yaml"),
+        };
+        self.send(&named("write", path), http::Method::PATCH, &format!("{path}?fieldManager={manager}{query}"), content, Some(body)).await
+    }
+}
+
+/// `VERB KIND NAMESPACE/NAME`, out of a path, for messages.
+fn named(verb: &str, path: &str) -> String {
+    let parts: Vec<_> = path.split('?').next().unwrap_or_default().split('/').collect();
+    match parts.iter().position(|p| *p == "namespaces") {
+        Some(i) if parts.len() > i + 3 => format!("{verb} {} {}/{}", parts[i + 2], parts[i + 1], parts[i + 3]),
+        Some(i) if parts.len() > i + 2 => format!("{verb} {} in {}", parts[i + 2], parts[i + 1]),
+        _ => format!("{verb} {path}"),
+    }
+}

@@ -1,0 +1,84 @@
+//! One connected cluster: its store, its watches, its requests; what the runner and the session hold.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+
+use kube::Client;
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use super::access::Access;
+use super::kinds::Kind;
+use super::store::Store;
+use super::{observe, perform, watch};
+use crate::domain::driver::Drive;
+use crate::domain::target::CanaryKey;
+use crate::runner::ports::{ClusterPort, Effect, Observation, PortError};
+
+/// Configs that were read by name, by kind, namespace and name, with the version they had.
+pub(super) type ConfigCache = Mutex<BTreeMap<(bool, String, String), (String, Arc<Value>)>>;
+
+/// How canaries of this cluster are to be treated.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    pub drive: Drive,
+    /// Router for Canaries that name none; found out where absent.
+    pub mesh: Option<String>,
+}
+
+/// A connected cluster.
+pub struct Cluster {
+    pub access: Access,
+    pub store: Arc<Store>,
+    pub policy: Policy,
+    pub(super) configs: ConfigCache,
+}
+
+impl Cluster {
+    #[must_use]
+    pub fn new(client: Client, policy: Policy) -> Self {
+        Self { access: Access::new(client), store: Arc::default(), policy, configs: Mutex::default() }
+    }
+
+    /// Watches everything that a rollout stands on; never returns.
+    pub async fn watch(&self) {
+        let mut tasks = tokio::task::JoinSet::new();
+        for kind in Kind::ALL {
+            tasks.spawn(watch::run(self.access.client().clone(), kind, Arc::clone(&self.store)));
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+
+    /// The router that `canary` goes by.
+    #[must_use]
+    pub fn router(&self, provider: Option<&str>) -> String {
+        match provider.filter(|p| !p.is_empty()).or(self.policy.mesh.as_deref()) {
+            Some(named) => named.to_owned(),
+            None if matches!(self.store.state(Kind::VirtualService), super::store::WatchState::Live) => "istio".into(),
+            None => "kubernetes".into(),
+        }
+    }
+}
+
+impl ClusterPort for Cluster {
+    fn canaries(&self) -> Vec<CanaryKey> {
+        self.store.canaries()
+    }
+
+    fn waker(&self, key: &CanaryKey) -> Arc<Notify> {
+        self.store.waker(key)
+    }
+
+    fn canaries_changed(&self) -> impl Future<Output = ()> + Send {
+        self.store.canaries_changed.notified()
+    }
+
+    async fn observe(&self, key: &CanaryKey) -> Result<Option<Observation>, PortError> {
+        observe::observe(self, key).await
+    }
+
+    async fn perform(&self, seen: &Observation, effect: &Effect) -> Result<(), PortError> {
+        perform::perform(self, seen, effect).await
+    }
+}

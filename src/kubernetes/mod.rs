@@ -1,0 +1,24 @@
+//! Everything that speaks to a Kubernetes API server.
+//!
+//! Contexts and clients, guarded watches into one store a cluster, observations out of that store, effects
+//! into it, the lease, the sync's apply, and the CRDs. Decisions are never taken here: `observe.rs` says
+//! what is, `perform.rs` does what `engine` asked for. Read `cluster.rs` first.
+
+pub mod access;
+// pub mod apply;
+pub mod cluster;
+pub mod contexts;
+pub mod crds;
+pub mod error;
+pub mod events;
+// pub mod health;
+// pub mod inventory;
+pub mod json;
+pub mod kinds;
+pub mod lease;
+pub mod observe;
+pub mod perform;
+pub mod primary;
+pub mod store;
+pub mod verbs;
+pub mod watch;

@@ -1,0 +1,179 @@
+//! One task a canary: observe, step, perform, and wait for the next reason to look.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use super::ports::{AnalysisPort, Answer, ClusterPort, Effect, Leadership, PortError, Question};
+use crate::domain::target::CanaryKey;
+use crate::engine::invariants;
+use crate::engine::observation::{Observation, Round};
+use crate::engine::report::{Reason, Report};
+use crate::engine::step::{round_of, step};
+
+/// First wait after a failure; doubled up to [`SLOWEST`].
+const FIRST_BACKOFF: Duration = Duration::from_millis(200);
+const SLOWEST: Duration = Duration::from_secs(10);
+/// A canary is looked at this often even if nothing rings: a missed event is repaired within it.
+const RELOOK: Duration = Duration::from_secs(60);
+
+/// The last report of every canary that is driven here.
+#[derive(Default)]
+pub struct Reports {
+    inner: Mutex<BTreeMap<CanaryKey, Report>>,
+}
+
+impl Reports {
+    #[must_use]
+    pub fn get(&self, key: &CanaryKey) -> Option<Report> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    /// Whether this is news.
+    fn set(&self, key: &CanaryKey, report: Report) -> bool {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if inner.get(key) == Some(&report) {
+            return false;
+        }
+        inner.insert(key.clone(), report);
+        true
+    }
+
+    pub(super) fn forget(&self, key: &CanaryKey) {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+}
+
+type Due = (String, Timestamp);
+
+/// Drives `key` until the task is dropped. `news` is called when its report has changed.
+pub async fn drive<C: ClusterPort, A: AnalysisPort, L: Leadership>(
+    cluster: Arc<C>,
+    analysis: Arc<A>,
+    leadership: Arc<L>,
+    key: CanaryKey,
+    reports: Arc<Reports>,
+    news: Arc<dyn Fn() + Send + Sync>,
+) {
+    let waker = cluster.waker(&key);
+    let (answers, mut answered) = mpsc::unbounded_channel::<(Due, Question, Answer)>();
+    let mut asking: BTreeMap<Question, Due> = BTreeMap::new();
+    let mut questions = tokio::task::JoinSet::new();
+    let mut round: Option<Round> = None;
+    let mut backoff = FIRST_BACKOFF;
+    loop {
+        while let Ok((due, question, answer)) = answered.try_recv() {
+            asking.remove(&question);
+            file(&mut round, due, question, answer);
+        }
+        while questions.try_join_next().is_some() {}
+        let now = Timestamp::now();
+        let mut sleep = RELOOK;
+        match cluster.observe(&key).await {
+            Ok(Some(mut seen)) => {
+                seen.round.clone_from(&round);
+                let decided = step(&seen, now);
+                if let Some(rule) = invariants::broken(&seen, &decided) {
+                    tracing::error!(canary = %key, %rule, "the engine broke a rule; nothing was written");
+                    reports.set(&key, Report::new(Reason::WriteFailed, format!("stopped by a safety rule: {rule}")));
+                    news();
+                } else {
+                    if reports.set(&key, decided.report.clone()) {
+                        news();
+                    }
+                    match &decided.effect {
+                        Some(Effect::Ask(question)) => {
+                            let due = round_of(&seen, now);
+                            if asking.get(question) != Some(&due) {
+                                asking.insert(*question, due.clone());
+                                ask(&mut questions, Arc::clone(&analysis), seen, *question, due, answers.clone());
+                            }
+                        }
+                        Some(effect) if !leadership.may_write() => {
+                            tracing::debug!(canary = %key, ?effect, "no lease: not written");
+                            sleep = Duration::from_millis(500);
+                        }
+                        Some(effect) => match cluster.perform(&seen, effect).await {
+                            Ok(()) => {
+                                tracing::info!(canary = %key, phase = %seen.status.phase, effect = %brief(effect), "performed");
+                                backoff = FIRST_BACKOFF;
+                                continue;
+                            }
+                            Err(PortError::Changed(why)) => {
+                                tracing::debug!(canary = %key, effect = %brief(effect), %why, "look again");
+                                // The cache may be as old as the step: the watch, or a short wait, brings the rest.
+                                sleep = FIRST_BACKOFF / 4;
+                            }
+                            Err(error) => {
+                                tracing::warn!(canary = %key, effect = %brief(effect), %error, "not performed");
+                                if reports.set(&key, Report::new(Reason::WriteFailed, error.to_string())) {
+                                    news();
+                                }
+                                sleep = backoff;
+                                backoff = (backoff * 2).min(SLOWEST);
+                            }
+                        },
+                        None => {
+                            backoff = FIRST_BACKOFF;
+                            if let Some(wake) = decided.wake {
+                                let until = wake.duration_since(now).unsigned_abs();
+                                sleep = if wake <= now { Duration::from_millis(10) } else { until.min(RELOOK) };
+                            }
+                        }
+                    }
+                }
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(canary = %key, %error, "not observed");
+                sleep = backoff;
+                backoff = (backoff * 2).min(SLOWEST);
+            }
+        }
+        tokio::select! {
+            () = waker.notified() => {}
+            Some((due, question, answer)) = answered.recv() => {
+                asking.remove(&question);
+                file(&mut round, due, question, answer);
+            }
+            () = tokio::time::sleep(sleep) => {}
+        }
+    }
+}
+
+fn ask<A: AnalysisPort>(
+    tasks: &mut tokio::task::JoinSet<()>,
+    analysis: Arc<A>,
+    seen: Observation,
+    question: Question,
+    due: Due,
+    answers: mpsc::UnboundedSender<(Due, Question, Answer)>,
+) {
+    tasks.spawn(async move {
+        let answer = analysis.ask(&seen, question).await;
+        tracing::debug!(canary = %seen.key, ?question, ?answer, "answered");
+        let _ = answers.send((due, question, answer));
+    });
+}
+
+/// Answers of another due time make a new round; those of an older one are dropped.
+fn file(round: &mut Option<Round>, (checksum, due): Due, question: Question, answer: Answer) {
+    match round {
+        Some(r) if r.checksum == checksum && r.due == due => {}
+        Some(r) if r.checksum == checksum && r.due > due => return,
+        _ => *round = Some(Round { checksum, due, answers: BTreeMap::new() }),
+    }
+    if let Some(round) = round {
+        round.answers.insert(question, answer);
+    }
+}
+
+fn brief(effect: &Effect) -> String {
+    match effect {
+        Effect::WriteStatus { status, .. } => format!("status {} {} %", status.phase, status.canary_weight),
+        other => format!("{other:?}"),
+    }
+}

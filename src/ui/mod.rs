@@ -1,0 +1,120 @@
+//! The console: what an operator sees of the fleet and does to it, drawn in a terminal.
+//!
+//! Here live the model of the console, the one function that changes it, the screens, and the loop
+//! between terminal and session. Never here: Kubernetes, git, metrics, files or any other IO than the
+//! terminal; a decision about a rollout; a wall clock (time comes in messages). What is drawn comes
+//! from the read model as it is, and every request goes out as a [`Command`] that names its target.
+//!
+//! ```text
+//!  terminal ─┐                    ┌─ effects ──> session
+//!  session ──┼─> message ─> update ─> model ─> view ─> frame
+//!  clock ────┘
+//! ```
+//!
+//! Read `actions.rs` first (the one table of keys, footer, help and prompt), then `update.rs`.
+
+pub mod actions;
+pub mod attention;
+mod event_loop;
+pub mod keymap;
+pub mod message;
+pub mod model;
+mod navigate;
+pub mod overlays;
+pub mod screens;
+mod terminal;
+#[cfg(test)]
+mod tests;
+pub mod theme;
+pub mod update;
+pub mod verbs;
+pub mod view;
+pub mod widgets;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+pub use self::actions::key_table;
+pub use self::theme::Colour;
+pub use self::view::snapshot;
+use crate::session::command::{Command, Outcome};
+use crate::session::view::FleetView;
+
+/// How the console starts.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Never sends anything, and cannot be armed.
+    pub read_only: bool,
+    /// Contexts to start narrowed to; empty is all.
+    pub contexts: Vec<String>,
+    /// Draws ASCII only.
+    pub ascii: bool,
+    /// Colours that the terminal takes.
+    pub colour: Colour,
+    /// How long the console stays armed after the last key.
+    pub arm_for: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { read_only: false, contexts: Vec::new(), ascii: false, colour: Colour::default(), arm_for: Duration::from_mins(15) }
+    }
+}
+
+/// The session as the console sees it.
+pub struct Port {
+    /// The fleet as last seen.
+    pub view: watch::Receiver<Arc<FleetView>>,
+    /// What commands come to.
+    pub outcomes: mpsc::UnboundedReceiver<Outcome>,
+    /// Takes a command and returns the number that its outcomes carry. Must not block.
+    pub send: Box<dyn Fn(Command) -> u64 + Send>,
+}
+
+impl fmt::Debug for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Port").finish_non_exhaustive()
+    }
+}
+
+/// How the console ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// The operator left.
+    Quit,
+    /// A signal, or the end of the terminal, ended it.
+    Stopped,
+}
+
+/// Why the console cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum UiError {
+    /// The terminal cannot be set up or read.
+    #[error("cannot use the terminal: {0}; run it in a terminal, or use `--snapshot fleet` for one frame as text")]
+    Terminal(#[source] io::Error),
+    /// Something in this process panicked; the terminal was given back for its report.
+    #[error("a part of Pilothouse panicked, see above")]
+    Panicked,
+    /// A frame cannot be drawn.
+    #[error("cannot draw: {0}")]
+    Draw(String),
+    /// A snapshot of something that is no screen.
+    #[error("`{0}` is no screen: write fleet, help or canary/CONTEXT/NAMESPACE/NAME")]
+    NoSuchScreen(String),
+    /// A snapshot of a canary that the fleet does not have.
+    #[error("no canary {0} is known; `pilothouse status` lists them")]
+    NoSuchCanary(String),
+}
+
+/// Runs the console until the operator leaves or a signal ends it. The terminal is given back on every
+/// way out, panics included.
+///
+/// # Errors
+/// Where the terminal cannot be set up, read or drawn on.
+pub async fn run(port: Port, options: Options) -> Result<Exit, UiError> {
+    event_loop::run(port, options).await
+}

@@ -1,0 +1,312 @@
+//! The question before a verb: what it does, to what exactly, how old the data is, and the proof.
+
+use std::fmt::Write as _;
+
+use crossterm::event::KeyCode;
+use ratatui::Frame;
+use ratatui::text::{Line, Span};
+
+use super::input::Input;
+use super::{Step, dialog, inner_width};
+use crate::domain::intent::Verb;
+use crate::domain::phase::Phase;
+use crate::domain::target::Target;
+use crate::session::view::{CanaryView, ContextView, DriverView};
+use crate::ui::keymap::Key;
+use crate::ui::model::Model;
+use crate::ui::theme::{Role, Theme};
+use crate::ui::widgets::text::{ago, as_of, cut, fit, short, wrap};
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// To allow verbs for a while.
+    Arm,
+    /// To reconcile a provider.
+    Sync {
+        /// The context it stands on.
+        context: String,
+        /// Its name.
+        provider: String,
+    },
+    /// To send a verb.
+    Verb(VerbAsk),
+}
+
+/// A verb and the canary as it was when the question came up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerbAsk {
+    /// The canary.
+    pub target: Target,
+    /// The verb.
+    pub verb: Verb,
+    /// Its phase on the screen.
+    pub phase: Phase,
+    /// Its revision on the screen.
+    pub revision: String,
+    /// Gates that wait, for verbs that mean one of them.
+    pub gates: Vec<String>,
+    /// Which of them is meant.
+    pub gate: usize,
+}
+
+impl VerbAsk {
+    /// The name of the gate meant; empty is the one that waits.
+    #[must_use]
+    pub fn gate(&self) -> &str {
+        self.gates.get(self.gate).map_or("", String::as_str)
+    }
+
+    /// Why the question no longer stands; `None` while it does.
+    #[must_use]
+    pub fn moved(&self, now: Option<&CanaryView>) -> Option<String> {
+        let name = &self.target.name;
+        let Some(canary) = now else { return Some(format!("{name} is gone; nothing was sent")) };
+        if canary.phase != self.phase {
+            return Some(format!("{name} moved from {} to {} meanwhile; nothing was sent", self.phase, canary.phase));
+        }
+        if canary.revision != self.revision {
+            return Some(format!("{name} has a new revision, {}; nothing was sent", short(&canary.revision)));
+        }
+        let gate = self.gate();
+        if !gate.is_empty() && !canary.gates.iter().any(|waiting| waiting.name == gate) {
+            return Some(format!("{gate} of {name} waits no longer; nothing was sent"));
+        }
+        None
+    }
+}
+
+/// The dialog.
+#[derive(Clone, Debug)]
+pub struct Confirm {
+    /// What is asked for.
+    pub ask: Ask,
+    /// The text that proves the intent; `None` asks for `y`.
+    pub proof: Option<String>,
+    /// What was typed of it.
+    pub typed: Input,
+    /// Why, for the record.
+    pub reason: Input,
+    /// Keys go to the reason.
+    pub in_reason: bool,
+}
+
+impl Confirm {
+    /// A question that `y` or, with a proof, typing answers.
+    #[must_use]
+    pub fn new(ask: Ask, proof: Option<String>) -> Self {
+        Self { ask, proof, typed: Input::default(), reason: Input::default(), in_reason: false }
+    }
+
+    /// The question before a verb.
+    #[must_use]
+    pub fn verb(context: &ContextView, canary: &CanaryView, verb: Verb) -> Self {
+        let gates = match verb {
+            Verb::Approve | Verb::Reject => canary.gates.iter().map(|gate| gate.name.clone()).collect(),
+            _ => Vec::new(),
+        };
+        let proof = matches!(verb, Verb::Promote | Verb::Abort | Verb::Reject).then(|| canary.key.name.clone());
+        let ask = VerbAsk {
+            target: Target::new(&context.name, &canary.key),
+            verb,
+            phase: canary.phase,
+            revision: canary.revision.clone(),
+            gates,
+            gate: 0,
+        };
+        Self::new(Ask::Verb(ask), proof)
+    }
+
+    /// Takes a key. Enter confirms nothing, here or anywhere.
+    pub fn key(&mut self, key: Key) -> Step {
+        match key.code {
+            KeyCode::Esc => return Step::Cancel,
+            KeyCode::Tab if self.takes_reason() => self.in_reason = !self.in_reason,
+            KeyCode::Down | KeyCode::Up => self.next_gate(key.code == KeyCode::Down),
+            _ if self.in_reason => {
+                self.reason.key(key);
+            }
+            _ => {
+                let proven = match &self.proof {
+                    Some(proof) => self.typed.key(key) && self.typed.text == *proof,
+                    None => key.letter() == Some('y'),
+                };
+                if proven {
+                    return Step::Go;
+                }
+            }
+        }
+        Step::Stay
+    }
+
+    /// Takes pasted text: as a reason only, since a proof is something typed.
+    pub fn paste(&mut self, text: &str) {
+        if self.in_reason {
+            self.reason.paste(text);
+        }
+    }
+
+    const fn takes_reason(&self) -> bool {
+        matches!(self.ask, Ask::Verb(_))
+    }
+
+    fn next_gate(&mut self, down: bool) {
+        if let Ask::Verb(ask) = &mut self.ask
+            && !ask.gates.is_empty()
+        {
+            let count = ask.gates.len();
+            ask.gate = (ask.gate + if down { 1 } else { count - 1 }) % count;
+        }
+    }
+}
+
+/// Draws the dialog.
+pub fn draw(frame: &mut Frame<'_>, model: &Model, confirm: &Confirm) {
+    let theme = model.theme();
+    let columns = inner_width(frame.area().width);
+    let (title, role, mut lines) = match &confirm.ask {
+        Ask::Arm => ("arm the console".to_string(), Role::Warn, arm_lines(model, columns)),
+        Ask::Sync { context, provider } => (format!("sync {provider}"), Role::Busy, sync_lines(model, context, columns)),
+        Ask::Verb(ask) => (format!("{} {}", ask.verb, ask.target), verb_role(ask.verb), verb_lines(model, ask, columns)),
+    };
+    lines.push(Line::default());
+    if confirm.takes_reason() {
+        lines.push(field("reason", &confirm.reason, confirm.in_reason, columns, theme));
+    }
+    lines.extend(answer_lines(confirm, columns, theme));
+    dialog(frame, theme, role, &title, lines);
+}
+
+const fn verb_role(verb: Verb) -> Role {
+    match verb {
+        Verb::Abort | Verb::Reject => Role::Bad,
+        Verb::Promote | Verb::Approve => Role::Gate,
+        Verb::Pause | Verb::Resume | Verb::Retry => Role::Busy,
+    }
+}
+
+fn arm_lines(model: &Model, columns: usize) -> Vec<Line<'static>> {
+    let minutes = model.options.arm_for.as_secs().div_ceil(60);
+    let scope: Vec<&str> = model.visible().map(|context| context.name.as_str()).collect();
+    let text = format!(
+        "Verbs and bumps may be sent to {} for {minutes} min after the last key. Each one still asks. W disarms.",
+        if scope.is_empty() { "no context".to_string() } else { scope.join(", ") }
+    );
+    wrap(&text, columns, 4).into_iter().map(Line::from).collect()
+}
+
+fn sync_lines(model: &Model, context: &str, columns: usize) -> Vec<Line<'static>> {
+    let theme = model.theme();
+    let mut lines = vec![Line::from("compare the head of the branch with the cluster now, and apply what differs"), Line::default()];
+    let Some(context) = model.view.context(context) else { return lines };
+    lines.push(fact("context", &context.name, columns, theme));
+    if let Some(sync) = &context.sync {
+        lines.push(fact("git", &format!("{} {} {}", sync.repository, sync.branch, sync.path), columns, theme));
+        lines.push(fact("state", &format!("{} · {}", sync.state.word(), sync.message), columns, theme));
+    }
+    lines.push(fact("data", &data_age(model, context), columns, theme));
+    lines
+}
+
+fn verb_lines(model: &Model, ask: &VerbAsk, columns: usize) -> Vec<Line<'static>> {
+    let theme = model.theme();
+    let mut lines: Vec<Line<'static>> = wrap(ask.verb.help(), columns, 2).into_iter().map(Line::from).collect();
+    lines.push(Line::default());
+    let (Some(context), Some(canary)) = (model.view.context(&ask.target.context), model.view.canary(&ask.target)) else {
+        return lines;
+    };
+    let place: Vec<String> = [
+        (context.provider != context.name).then(|| format!("provider {}", context.provider)),
+        context.environment.clone(),
+        context.wave.map(|wave| format!("wave {wave}")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let place = if place.is_empty() { String::new() } else { format!("  ({})", place.join(", ")) };
+    lines.push(fact("context", &format!("{}{place}", context.name), columns, theme));
+    lines.push(fact("canary", &format!("{}/{}", canary.key.namespace, canary.key.name), columns, theme));
+    let mut phase = format!("{} · weight {} %", canary.phase, canary.weight);
+    if canary.max_weight > 0 {
+        let _ = write!(phase, " of {} %", canary.max_weight);
+    }
+    if canary.threshold > 0 {
+        let _ = write!(phase, " · failed checks {}/{}", canary.failed_checks, canary.threshold);
+    }
+    lines.push(fact("phase", &phase, columns, theme));
+    let images = match (&canary.primary_image, &canary.target_image) {
+        (Some(primary), Some(target)) if primary != target => format!(" · {primary} → {target}"),
+        _ => String::new(),
+    };
+    lines.push(fact("revision", &format!("{}{images}", short(&ask.revision)), columns, theme));
+    if let Some(gate) = ask.gates.get(ask.gate) {
+        let more = if ask.gates.len() > 1 { format!("  ({} of {}, ↑ ↓ choose)", ask.gate + 1, ask.gates.len()) } else { String::new() };
+        lines.push(fact("gate", &format!("{gate}{more}"), columns, theme));
+    }
+    lines.push(fact("data", &data_age(model, context), columns, theme));
+    lines.push(fact("driver", &driver(&context.driver), columns, theme));
+    if let Some(foreign) = &canary.foreign {
+        lines.push(fact("note", foreign, columns, theme));
+    }
+    lines
+}
+
+/// One named fact of a dialog.
+pub(super) fn fact(name: &str, value: &str, columns: usize, theme: Theme) -> Line<'static> {
+    Line::from(vec![
+        Span::styled(fit(name, 10), theme.style(Role::Dim)),
+        Span::styled(cut(value, columns.saturating_sub(10)), theme.style(Role::Text)),
+    ])
+}
+
+/// One field of a dialog.
+pub(super) fn field(name: &str, input: &Input, focused: bool, columns: usize, theme: Theme) -> Line<'static> {
+    let mut spans = vec![Span::styled(fit(name, 10), theme.style(Role::Dim))];
+    spans.extend(input.spans(columns.saturating_sub(10), focused, theme));
+    Line::from(spans)
+}
+
+fn answer_lines(confirm: &Confirm, columns: usize, theme: Theme) -> Vec<Line<'static>> {
+    let tab = match (confirm.takes_reason(), confirm.in_reason) {
+        (false, _) => "",
+        (true, false) => " · tab: reason",
+        (true, true) => " · tab: back to the answer",
+    };
+    let how = match &confirm.proof {
+        Some(proof) => {
+            let mut spans = vec![
+                Span::styled("type ", theme.style(Role::Dim)),
+                Span::styled(proof.clone(), theme.style(Role::Key)),
+                Span::styled(" to confirm ", theme.style(Role::Dim)),
+            ];
+            spans.extend(confirm.typed.spans(columns.saturating_sub(17 + proof.len()), !confirm.in_reason, theme));
+            Line::from(spans)
+        }
+        None if confirm.in_reason => Line::styled("tab, then y confirms", theme.style(Role::Dim)),
+        None => Line::from(vec![Span::styled("y", theme.style(Role::Key)), Span::styled(" confirms", theme.style(Role::Dim))]),
+    };
+    vec![how, Line::styled(format!("esc cancels · Enter does nothing{tab}"), theme.style(Role::Dim))]
+}
+
+/// How old the data of a context is, in words.
+#[must_use]
+pub fn data_age(model: &Model, context: &ContextView) -> String {
+    match context.heard {
+        Some(heard) if context.link.is_live() => format!("live, heard {} ago", ago(heard, model.now)),
+        Some(heard) => format!("as of {}", as_of(heard, model.now)),
+        None if context.link.is_live() => "live".into(),
+        None => "nothing heard yet".into(),
+    }
+}
+
+/// Who drives, in words.
+#[must_use]
+pub fn driver(driver: &DriverView) -> String {
+    match driver {
+        DriverView::Unknown => "not known yet".into(),
+        DriverView::Here => "this console".into(),
+        DriverView::Elsewhere { holder } => format!("another Pilothouse: {holder}"),
+        DriverView::Flagger { why } => format!("Flagger: {why}"),
+        DriverView::Nobody { why } => format!("nobody: {why}"),
+    }
+}

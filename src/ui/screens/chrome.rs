@@ -1,0 +1,258 @@
+//! What every frame has: scope, state of the connections, armed or not, news, legal keys.
+
+use ratatui::text::{Line, Span};
+
+use super::spread;
+use crate::domain::intent::Verb;
+use crate::session::view::Link;
+use crate::ui::actions::{ACTIONS, Action, Group, Id};
+use crate::ui::attention;
+use crate::ui::keymap;
+use crate::ui::model::{Address, Model};
+use crate::ui::theme::Role;
+use crate::ui::verbs;
+use crate::ui::widgets::glyph::State;
+use crate::ui::widgets::text::{clock, clock_with_seconds, countdown, cut, cut_middle, width};
+
+/// The first line: where, which contexts, how they answer, armed or not, UTC.
+#[must_use]
+pub fn header(model: &Model, columns: usize) -> Line<'static> {
+    let theme = model.theme();
+    let time = if model.counts_seconds() { clock_with_seconds(model.now) } else { clock(model.now) };
+    let long = columns >= 100;
+    let mode = if model.armed() {
+        Span::styled(format!(" ARMED {} ", countdown(model.armed_for())), theme.style(Role::Armed))
+    } else {
+        let text = match (long, model.options.read_only) {
+            (true, false) => "RO (W to arm)",
+            (true, true) => "RO (started read-only)",
+            (false, _) => "RO",
+        };
+        Span::styled(text, theme.style(Role::Dim))
+    };
+    let mut right = vec![Span::raw("  "), mode];
+    if columns >= 60 {
+        right.push(Span::styled(format!("  {time}"), theme.style(Role::Title)));
+    }
+    right.push(Span::raw(" "));
+    let taken: usize = right.iter().map(Span::width).sum();
+    let crumb = match &model.address {
+        Address::Fleet => "FLEET".to_string(),
+        Address::Help => "HELP".to_string(),
+        Address::Canary(target) => format!("FLEET › {} › {}/{}", cut_middle(&target.context, 24), target.namespace, target.name),
+    };
+    let scope = scope(model, if long { 30 } else { 16 });
+    let narrowed = if model.scope.is_empty() { Role::Dim } else { Role::Warn };
+    let room = columns.saturating_sub(taken + width(&scope) + 4);
+    let name = if long { "PILOTHOUSE  " } else { "" };
+    let mut links = links(model);
+    let whole: usize = links.iter().map(Span::width).sum();
+    if width(name) + width(&crumb) + whole + 2 > room {
+        links.clear();
+    }
+    let rest: usize = links.iter().map(Span::width).sum();
+    let mut left = vec![
+        Span::styled(format!(" {name}"), theme.style(Role::Dim)),
+        Span::styled(cut_middle(&crumb, room.saturating_sub(width(name) + rest)), theme.style(Role::Title)),
+        Span::styled(format!("  {scope}  "), theme.style(narrowed)),
+    ];
+    left.extend(links);
+    spread(left, right, columns)
+}
+
+fn scope(model: &Model, columns: usize) -> String {
+    let names: Vec<&str> = model.scope.iter().map(String::as_str).collect();
+    match names.as_slice() {
+        [] => "all contexts".into(),
+        [one] => format!("only {}", cut_middle(one, columns.saturating_sub(5))),
+        many => {
+            let listed = format!("only {}", many.join(" "));
+            if width(&listed) <= columns { listed } else { format!("only {} of {}", many.len(), model.view.contexts.len()) }
+        }
+    }
+}
+
+fn links(model: &Model) -> Vec<Span<'static>> {
+    let theme = model.theme();
+    let mut counts = [0_usize; 5];
+    for context in model.visible() {
+        let kind = match context.link {
+            Link::Live => 0,
+            Link::Connecting { .. } => 1,
+            Link::Stale { .. } => 2,
+            Link::Unreachable { .. } => 3,
+            Link::Unauthorized { .. } => 4,
+        };
+        counts[kind] += 1;
+    }
+    let total: usize = counts.iter().sum();
+    let mut spans = vec![Span::styled(format!("{total} cluster{}:", if total == 1 { "" } else { "s" }), theme.style(Role::Dim))];
+    let words =
+        [("live", Role::Good), ("connecting", Role::Busy), ("stale", Role::Stale), ("unreachable", Role::Bad), ("auth", Role::Warn)];
+    for ((word, role), count) in words.into_iter().zip(counts).filter(|(_, count)| *count > 0) {
+        let dot = if spans.len() > 1 { " ·" } else { "" };
+        spans.push(Span::styled(dot, theme.style(Role::Dim)));
+        spans.push(Span::styled(format!(" {count} {word}"), theme.style(role)));
+    }
+    spans
+}
+
+/// The counters: glyph, word and number of every state.
+#[must_use]
+pub fn counters(model: &Model, columns: usize) -> Line<'static> {
+    const ALWAYS: [State; 7] = [State::Fail, State::Gate, State::Hold, State::Prog, State::Ok, State::Stale, State::Auth];
+    const ORDER: [State; 10] =
+        [State::Fail, State::Slo, State::Gate, State::Hold, State::Prog, State::Ok, State::Wait, State::Stale, State::Auth, State::Down];
+    let theme = model.theme();
+    let counts = attention::count_states(&model.view, &model.scope);
+    let of = |state: State| counts.get(&state).copied().unwrap_or(0);
+    let line = |shown: &dyn Fn(State) -> bool, word: &dyn Fn(State) -> String, gap: &str| {
+        let mut spans = vec![Span::raw(" ")];
+        for state in ORDER.into_iter().filter(|state| shown(*state)) {
+            let role = if of(state) == 0 { Role::Dim } else { state.role() };
+            spans.push(Span::styled(format!("{}{}{gap}", word(state), of(state)), theme.style(role)));
+        }
+        Line::from(spans)
+    };
+    let named = |state: State| format!("{} {} ", state.glyph(), state.word());
+    let present = |state: State| of(state) > 0;
+    let mut full = line(&|state| ALWAYS.contains(&state) || present(state), &named, if columns >= 100 { "   " } else { "  " });
+    if full.width() > columns {
+        full = line(&present, &named, " ");
+    }
+    // The rows below have the words; here the numbers matter more.
+    if full.width() > columns + 1 { line(&present, &|state| state.glyph().to_string(), " ") } else { full }
+}
+
+/// The line above the footer: news, a half-typed sequence, the filter being typed, or `quiet`.
+#[must_use]
+pub fn status(model: &Model, columns: usize, quiet: Line<'static>) -> Line<'static> {
+    let theme = model.theme();
+    if model.filtering {
+        return Line::from(vec![
+            Span::styled(" / ", theme.style(Role::Key)),
+            Span::styled(format!("{}_", model.filter), theme.style(Role::Text)),
+            Span::styled("   Enter keeps · esc clears", theme.style(Role::Dim)),
+        ]);
+    }
+    if !model.pressed.is_empty() {
+        let typed: Vec<String> = model.pressed.iter().map(ToString::to_string).collect();
+        let mut spans = vec![Span::styled(format!(" {} … ", typed.join(" ")), theme.style(Role::Key))];
+        for (key, action) in keymap::continuations(model.address.screen(), &model.pressed) {
+            spans.push(Span::styled(key.to_string(), theme.style(Role::Key)));
+            spans.push(Span::styled(format!(" {} ({})   ", action.title, action.help), theme.style(Role::Text)));
+        }
+        return Line::from(spans);
+    }
+    match &model.toast {
+        Some(toast) => {
+            let more = if toast.until.is_none() && toast.role == Role::Bad { "  esc" } else { "" };
+            Line::from(vec![
+                Span::styled(format!(" {}", cut(&toast.text, columns.saturating_sub(2 + more.len()))), theme.style(toast.role)),
+                Span::styled(more, theme.style(Role::Dim)),
+            ])
+        }
+        None => quiet,
+    }
+}
+
+/// Keys that the footer offers, in this order, as far as they fit; what acts comes first.
+const FOOTER: [Id; 15] = [
+    Id::Open,
+    Id::Approve,
+    Id::Reject,
+    Id::Promote,
+    Id::Pause,
+    Id::Abort,
+    Id::Retry,
+    Id::Bump,
+    Id::Arm,
+    Id::Close,
+    Id::Filter,
+    Id::Contexts,
+    Id::Prompt,
+    Id::Help,
+    Id::Quit,
+];
+
+/// The last line: keys that do something here and now.
+#[must_use]
+pub fn footer(model: &Model, columns: usize) -> Line<'static> {
+    let theme = model.theme();
+    let mut spans = Vec::new();
+    let mut room = columns.saturating_sub(1);
+    // The way out and the way to help are always there.
+    let kept: usize = hints(model).iter().filter(|(id, ..)| is_kept(*id)).map(|(_, key, title)| width(key) + width(title) + 3).sum();
+    room = room.saturating_sub(kept);
+    for (id, key, title) in hints(model) {
+        let wide = width(&key) + width(&title) + 3;
+        if !is_kept(id) {
+            if wide > room {
+                continue;
+            }
+            room -= wide;
+        }
+        spans.push(Span::styled(format!(" {key}"), theme.style(Role::Key)));
+        spans.push(Span::styled(format!(" {title} "), theme.style(Role::Dim)));
+    }
+    Line::from(spans)
+}
+
+const fn is_kept(id: Id) -> bool {
+    matches!(id, Id::Help | Id::Quit | Id::Close)
+}
+
+fn hints(model: &Model) -> Vec<(Id, String, String)> {
+    let screen = model.address.screen();
+    let legal = |action: &&Action| action.screens.contains(&screen) && offered(model, action.id);
+    FOOTER
+        .iter()
+        .filter_map(|id| ACTIONS.iter().find(|action| action.id == *id))
+        .filter(legal)
+        .map(|action| (action.id, short_key(action), title(model, action)))
+        .collect()
+}
+
+/// Whether the key would do something now. Without arming verbs are offered all the same: the answer
+/// says how to arm, and the hand learns the key.
+fn offered(model: &Model, id: Id) -> bool {
+    if verbs::writes(id) {
+        return !model.options.read_only && verbs::possible(model, id).is_ok();
+    }
+    match id {
+        Id::Arm => !model.options.read_only,
+        Id::Open => model.context().is_some_and(|context| !context.canaries.is_empty()),
+        _ => true,
+    }
+}
+
+/// The first key of an action, control written short.
+#[must_use]
+pub fn short_key(action: &Action) -> String {
+    action.keys.first().map_or_else(String::new, |keys| keys.replace("ctrl-", "^"))
+}
+
+/// The title of an action as it stands: `s` is pause or resume, `W` arms or disarms.
+#[must_use]
+pub fn title(model: &Model, action: &Action) -> String {
+    let paused = model.subject().is_some_and(|(_, canary)| canary.paused.is_some());
+    match action.id {
+        Id::Pause => if paused { Verb::Resume.word() } else { Verb::Pause.word() }.into(),
+        Id::Arm if model.armed() => "disarm".into(),
+        Id::Bump if model.marks.len() > 1 => format!("bump {}", model.marks.len()),
+        _ => action.title.into(),
+    }
+}
+
+/// Keys that act on the selection and are legal, for the preview: key and title.
+#[must_use]
+pub fn next_keys(model: &Model) -> Vec<(String, String)> {
+    let screen = model.address.screen();
+    ACTIONS
+        .iter()
+        .filter(|action| {
+            action.group == Group::Act && action.id != Id::Arm && action.screens.contains(&screen) && offered(model, action.id)
+        })
+        .map(|action| (short_key(action), title(model, action)))
+        .collect()
+}

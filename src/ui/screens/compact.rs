@@ -1,0 +1,80 @@
+//! The console in a corner of a screen: one column, the same keys.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Paragraph;
+
+use super::{chrome, fleet, help};
+use crate::ui::attention::{self, RowKey};
+use crate::ui::model::{Address, Model};
+use crate::ui::theme::Role;
+use crate::ui::widgets::text::{cut, cut_middle, wrap};
+
+/// Whether a screen is too small for the others.
+#[must_use]
+pub const fn applies((width, height): (u16, u16)) -> bool {
+    width < 60 || height < 15
+}
+
+/// Draws the body between header and status line.
+pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
+    let columns = usize::from(area.width);
+    match &model.address {
+        Address::Fleet => frame.render_widget(Paragraph::new(fleet_lines(model, columns, usize::from(area.height))), area),
+        Address::Canary(_) => frame.render_widget(Paragraph::new(canary_lines(model, columns)), area),
+        Address::Help => help::draw(frame, model, area),
+    }
+}
+
+fn fleet_lines(model: &Model, columns: usize, height: usize) -> Vec<Line<'static>> {
+    let theme = model.theme();
+    let mut lines = vec![chrome::counters(model, columns)];
+    let rows = model.rows();
+    let room = height.saturating_sub(1);
+    let selected = model.selection.as_ref().and_then(|row| rows.iter().position(|other| other == row)).unwrap_or(0);
+    let first = selected.saturating_sub(room / 2).min(rows.len().saturating_sub(room));
+    for row in rows.iter().skip(first).take(room) {
+        let here = model.selection.as_ref() == Some(row);
+        let Some(context) = model.view.context(row.context()) else { continue };
+        let (state, name, end) = match row {
+            RowKey::Context(_) => {
+                let version = context.sync.as_ref().map_or_else(String::new, fleet::versions);
+                (attention::provider_state(context), context.provider.clone(), version)
+            }
+            RowKey::Canary(target) => {
+                let Some(canary) = model.view.canary(target) else { continue };
+                let end = if canary.phase.is_settled() { String::new() } else { format!("{} %", canary.weight) };
+                (attention::canary_state(context, canary), format!("  {}", target.name), end)
+            }
+        };
+        let room = columns.saturating_sub(11 + end.chars().count());
+        let line = Line::from(vec![
+            Span::styled(if here { "> " } else { "  " }, theme.style(Role::Key)),
+            state.span(theme),
+            Span::styled(format!(" {}", cut_middle(&name, room)), theme.style(Role::Text)),
+            Span::styled(format!(" {end}"), theme.style(Role::Dim)),
+        ]);
+        lines.push(if here { line.style(theme.ground()) } else { line });
+    }
+    lines
+}
+
+fn canary_lines(model: &Model, columns: usize) -> Vec<Line<'static>> {
+    let theme = model.theme();
+    let Some((context, canary)) = model.subject() else {
+        return vec![Line::styled(" this canary is not there: esc goes back", theme.style(Role::Warn))];
+    };
+    let state = attention::canary_state(context, canary);
+    let mut lines = vec![
+        Line::from(vec![Span::raw(" "), state.span(theme), Span::styled(format!(" {}", canary.phase), theme.style(Role::Title))]),
+        Line::from(format!(" {}", cut_middle(&format!("{}/{}", context.name, canary.key), columns.saturating_sub(2)))),
+        Line::from(format!(" weight {} % · failed {}/{}", canary.weight, canary.failed_checks, canary.threshold)),
+    ];
+    let why = fleet::canary_why(context, canary, model).0;
+    lines.extend(wrap(&why, columns.saturating_sub(2), 3).iter().map(|part| Line::from(format!(" {}", cut(part, columns)))));
+    for gate in &canary.gates {
+        lines.push(Line::styled(cut(&format!(" ◆ {}", gate.name), columns), theme.style(Role::Gate)));
+    }
+    lines
+}

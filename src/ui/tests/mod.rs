@@ -1,0 +1,5 @@
+//! The whole console driven by key strings, without a terminal. Read `harness.rs` first.
+
+mod frames;
+mod harness;
+mod scripts;

@@ -1,0 +1,89 @@
+//! Which action is possible on what is selected, said before anything is asked or sent.
+
+use super::actions::Id;
+use super::attention;
+use super::model::Model;
+use super::overlays::bump;
+use super::widgets::glyph::State;
+use super::widgets::text::as_of;
+use crate::domain::intent::Verb;
+use crate::domain::phase::Phase;
+use crate::session::view::{CanaryView, ContextView, Link};
+
+/// The verb that an action means for this canary; `None` for actions that send none.
+#[must_use]
+pub const fn verb_of(id: Id, canary: &CanaryView) -> Option<Verb> {
+    match id {
+        Id::Promote => Some(Verb::Promote),
+        Id::Pause if canary.paused.is_some() => Some(Verb::Resume),
+        Id::Pause => Some(Verb::Pause),
+        Id::Abort => Some(Verb::Abort),
+        Id::Retry => Some(Verb::Retry),
+        Id::Approve => Some(Verb::Approve),
+        Id::Reject => Some(Verb::Reject),
+        _ => None,
+    }
+}
+
+/// Whether the action writes and therefore needs the console to be armed.
+#[must_use]
+pub const fn writes(id: Id) -> bool {
+    matches!(id, Id::Promote | Id::Pause | Id::Abort | Id::Retry | Id::Approve | Id::Reject | Id::Bump | Id::Sync)
+}
+
+/// Whether the action can be done on what is selected, armed or not.
+///
+/// # Errors
+/// A sentence for the operator: why not, and what would help.
+pub fn possible(model: &Model, id: Id) -> Result<(), String> {
+    match id {
+        Id::Bump => bump::entries(model).map(|_| ()),
+        Id::Sync => {
+            let context = model.context().ok_or("nothing is selected")?;
+            reachable(model, context)?;
+            match &context.sync {
+                Some(_) => Ok(()),
+                None => Err(format!("{} has no repository to sync", context.provider)),
+            }
+        }
+        _ if writes(id) => {
+            let Some((context, canary)) = model.subject() else {
+                return Err("a verb acts on one canary: move to its row first".into());
+            };
+            reachable(model, context)?;
+            verb_of(id, canary).map_or(Ok(()), |verb| allowed(verb, canary))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether the canary takes the verb now.
+///
+/// # Errors
+/// A sentence for the operator.
+pub fn allowed(verb: Verb, canary: &CanaryView) -> Result<(), String> {
+    verb.check(canary.phase, canary.paused.is_some())?;
+    let waits = !canary.gates.is_empty() || matches!(canary.phase, Phase::Waiting | Phase::WaitingPromotion);
+    if matches!(verb, Verb::Approve | Verb::Reject) && !waits {
+        return Err(format!("cannot {verb} {}: no gate is waiting", canary.key.name));
+    }
+    Ok(())
+}
+
+/// Whether anything can be sent to the context.
+///
+/// # Errors
+/// A sentence for the operator, with the state and the reason of the connection.
+pub fn reachable(model: &Model, context: &ContextView) -> Result<(), String> {
+    let why = match &context.link {
+        Link::Live => return Ok(()),
+        Link::Connecting { .. } => "it has not answered yet",
+        Link::Stale { why, .. } | Link::Unreachable { why, .. } | Link::Unauthorized { why, .. } => why,
+    };
+    let state = attention::link_state(context);
+    let known = match (state, context.heard) {
+        (State::Stale, Some(heard)) => format!(" since {}", as_of(heard, model.now)),
+        _ => String::new(),
+    };
+    Err(format!("{} is {}{known} ({why}): nothing can be sent there", context.provider, state.word()))
+}

@@ -1,0 +1,94 @@
+//! The frame: header, screen, status line, footer, and what lies over them.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use ratatui::backend::TestBackend;
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Constraint, Layout};
+use ratatui::text::{Line, Span};
+use ratatui::{Frame, Terminal};
+
+use super::message::{Event, Message};
+use super::model::{Address, Model};
+use super::screens::{canary, chrome, compact, fleet, help};
+use super::theme::{self, Role};
+use super::update::update;
+use super::widgets::text::{cut, width};
+use super::{Options, UiError, overlays};
+use crate::session::view::FleetView;
+
+/// Draws the model.
+pub fn draw(frame: &mut Frame<'_>, model: &Model) {
+    let area = frame.area();
+    let columns = usize::from(area.width);
+    let [top, body, status, bottom] =
+        area.layout(&Layout::vertical([Constraint::Length(1), Constraint::Fill(1), Constraint::Length(1), Constraint::Length(1)]));
+    frame.render_widget(chrome::header(model, columns), top);
+    match &model.address {
+        _ if compact::applies((area.width, area.height)) => compact::draw(frame, model, body),
+        Address::Fleet => fleet::draw(frame, model, body),
+        Address::Canary(_) => canary::draw(frame, model, body),
+        Address::Help => help::draw(frame, model, body),
+    }
+    frame.render_widget(chrome::status(model, columns, quiet(model, columns)), status);
+    frame.render_widget(chrome::footer(model, columns), bottom);
+    overlays::draw(frame, model);
+    if model.options.ascii {
+        theme::to_ascii(frame.buffer_mut());
+    }
+}
+
+/// The status line without news: the whole reason of the row under the cursor, which its row cuts.
+fn quiet(model: &Model, columns: usize) -> Line<'static> {
+    let theme = model.theme();
+    let small = compact::applies(model.size);
+    if model.address != Address::Fleet || (!small && fleet::has_preview(model, model.rows().len())) {
+        return Line::default();
+    }
+    let why = match (model.context(), model.subject()) {
+        (_, Some((context, canary))) => fleet::canary_why(context, canary, model).0,
+        (Some(context), None) => fleet::provider_why(context, model).0,
+        (None, None) => String::new(),
+    };
+    Line::from(vec![Span::styled(" ", theme.style(Role::Dim)), Span::styled(cut(&why, columns.saturating_sub(2)), theme.style(Role::Dim))])
+}
+
+/// One frame as text: of `fleet`, `help` or `canary/CONTEXT/NAMESPACE/NAME`.
+///
+/// # Errors
+/// Where the address is none of these, or the fleet has no such canary.
+pub fn snapshot(view: &FleetView, address: &str, width: u16, height: u16, options: &Options, now: Timestamp) -> Result<String, UiError> {
+    let address = Address::parse(address).ok_or_else(|| UiError::NoSuchScreen(address.to_string()))?;
+    if let Address::Canary(target) = &address
+        && view.canary(target).is_none()
+    {
+        return Err(UiError::NoSuchCanary(target.to_string()));
+    }
+    let mut model = Model::new(options.clone(), (width, height), now);
+    model.address = address;
+    update(&mut model, Message { at: now, event: Event::View(Arc::new(view.clone())) });
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).map_err(|error| UiError::Draw(error.to_string()))?;
+    terminal.draw(|frame| draw(frame, &model)).map_err(|error| UiError::Draw(error.to_string()))?;
+    Ok(text(terminal.backend().buffer()))
+}
+
+/// The text of a buffer, lines without trailing spaces.
+pub(super) fn text(buffer: &Buffer) -> String {
+    let mut out = String::new();
+    for row in buffer.content.chunks(usize::from(buffer.area.width.max(1))) {
+        let (mut line, mut skip) = (String::new(), 0);
+        for cell in row {
+            if skip > 0 {
+                // The right half of a wide character.
+                skip -= 1;
+                continue;
+            }
+            line.push_str(cell.symbol());
+            skip = width(cell.symbol()).saturating_sub(1);
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
