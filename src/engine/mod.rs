@@ -13,3 +13,4 @@ pub mod invariants;
 pub mod observation;
 pub mod report;
 pub mod step;
+pub mod sync;

@@ -70,7 +70,7 @@ pub struct BumpOutcome {
 #[error("{provider}: {why}")]
 pub struct BumpError {
     pub provider: String,
-    pub why: BumpFailure,
+    pub why: Box<BumpFailure>,
 }
 
 /// Why a bump did not happen. Nothing has been forced and nothing lost in any of these.
@@ -111,7 +111,7 @@ type Outcome<T> = Result<T, BumpFailure>;
 /// # Errors
 /// Why not; the provider's repository is then as it was, or as others have left it.
 pub fn bump(request: &BumpRequest) -> Result<BumpOutcome, BumpError> {
-    Work::begin(request).and_then(|work| work.push()).map_err(|why| BumpError { provider: request.provider.clone(), why })
+    Work::begin(request).and_then(|work| work.push()).map_err(|why| BumpError { provider: request.provider.clone(), why: Box::new(why) })
 }
 
 /// Does everything that [`bump`] does but the commit and the push.
@@ -120,7 +120,7 @@ pub fn bump(request: &BumpRequest) -> Result<BumpOutcome, BumpError> {
 /// As [`bump`].
 pub fn plan(request: &BumpRequest) -> Result<BumpOutcome, BumpError> {
     let planned = Work::begin(request).and_then(|work| work.edit().map(|edit| edit.outcome(&work, None)));
-    planned.map_err(|why| BumpError { provider: request.provider.clone(), why })
+    planned.map_err(|why| BumpError { provider: request.provider.clone(), why: Box::new(why) })
 }
 
 struct Work<'a> {
@@ -175,22 +175,19 @@ impl<'a> Work<'a> {
 
     /// Whether the ref exists in the distribution, and whether it is one that moves.
     fn check_target(&self) -> Outcome<bool> {
-        let url = match &self.request.distribution {
-            Some(url) => url.clone(),
-            None => {
-                let (_, _, _, pins) = self.read()?;
-                pins.first().map(|pin| address::repository_of(&pin.url).to_owned()).unwrap_or_default()
-            }
+        let url = if let Some(url) = &self.request.distribution {
+            url.clone()
+        } else {
+            let (_, _, _, pins) = self.read()?;
+            pins.first().map(|pin| address::repository_of(&pin.url).to_owned()).unwrap_or_default()
         };
         let distribution = Mirror::open(&self.request.cache, &url)?;
         let to = self.request.to.as_str();
-        let found = match distribution.find(to)?.filter(|found| matches!(found.kind, RefKind::Tag | RefKind::Commit)) {
-            Some(found) => Some(found),
-            None => {
-                distribution.fetch(self.request.deadline)?;
-                distribution.find(to)?
-            }
-        };
+        let mut found = distribution.find(to)?;
+        if !found.is_some_and(|found| found.kind.is_fixed()) {
+            distribution.fetch(self.request.deadline)?;
+            found = distribution.find(to)?;
+        }
         match found {
             None => Err(distribution.no_such_ref(to)?.into()),
             Some(found) if found.kind == RefKind::Commit && to != found.commit.to_string() => Err(BumpFailure::Request {
@@ -198,7 +195,7 @@ impl<'a> Work<'a> {
                 value: to.to_owned(),
                 why: format!("a shortened commit cannot be fetched; write {}", found.commit),
             }),
-            Some(found) => Ok(matches!(found.kind, RefKind::Branch | RefKind::Head)),
+            Some(found) => Ok(!found.kind.is_fixed()),
         }
     }
 

@@ -37,7 +37,7 @@ impl Answer {
     pub(super) fn cause(&self) -> String {
         let lines = || self.stderr.lines().map(str::trim).filter(|line| !line.is_empty());
         let told = lines().find_map(|line| line.strip_prefix("fatal: ").or_else(|| line.strip_prefix("error: ")));
-        clean(told.or_else(|| lines().last()).unwrap_or("git gave no reason"))
+        clean(told.or_else(|| lines().next_back()).unwrap_or("git gave no reason"))
     }
 
     pub(super) fn into_error(self, verb: &'static str, address: &Address) -> GitError {

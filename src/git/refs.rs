@@ -36,6 +36,14 @@ pub enum RefKind {
     Head,
 }
 
+impl RefKind {
+    /// Whether it stays where it is, so that a copy of it need not be fetched again.
+    #[must_use]
+    pub const fn is_fixed(self) -> bool {
+        matches!(self, Self::Tag | Self::Commit)
+    }
+}
+
 /// A reference that was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::refs::{Found, RefKind};
 use super::{GitError, Mirror};
 use crate::kustomize::{Files, RemoteBase, Remotes};
 
@@ -35,14 +34,11 @@ impl MirrorRemotes {
         if let Some(tree) = self.opened.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(Arc::clone(tree));
         }
-        let fixed = |found: &Found| matches!(found.kind, RefKind::Tag | RefKind::Commit);
-        let found = match mirror.find(reference)?.filter(fixed) {
-            Some(found) => Some(found),
-            None => {
-                self.fetch(&mirror)?;
-                mirror.find(reference)?
-            }
-        };
+        let mut found = mirror.find(reference)?;
+        if !found.is_some_and(|found| found.kind.is_fixed()) {
+            self.fetch(&mirror)?;
+            found = mirror.find(reference)?;
+        }
         let Some(found) = found else { return Err(mirror.no_such_ref(reference)?) };
         let tree = Arc::new(mirror.tree(found.commit)?);
         self.opened.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&tree));

@@ -5,14 +5,14 @@
 //! what is, `perform.rs` does what `engine` asked for. Read `cluster.rs` first.
 
 pub mod access;
-// pub mod apply;
+pub mod apply;
 pub mod cluster;
 pub mod contexts;
 pub mod crds;
 pub mod error;
 pub mod events;
-// pub mod health;
-// pub mod inventory;
+pub mod health;
+pub mod inventory;
 pub mod json;
 pub mod kinds;
 pub mod lease;

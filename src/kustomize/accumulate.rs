@@ -29,10 +29,7 @@ pub(super) fn accumulate(
     let place = Place::root(tree, path)?;
     let (file, text) = place.kustomization()?;
     let spec = Kustomization::parse(&text, &file)?;
-    let mut run = Run {
-        remotes,
-        met: Vec::new(),
-    };
+    let mut run = Run { remotes, met: Vec::new() };
     let mut all = Vec::new();
     run.target(&place, &spec, &file, &mut all)?;
     rename::add_hashes(&mut all, &file)?;
@@ -40,20 +37,14 @@ pub(super) fn accumulate(
     all.retain(|resource| !is_local(resource));
     order::sort(&mut all, spec.sort_options.as_ref(), &file)?;
     for resource in &mut all {
-        resource
-            .close_annotations()
-            .map_err(|cause| Error::object(&file, resource.id().to_string(), cause))?;
+        resource.close_annotations().map_err(|cause| Error::object(&file, resource.id().to_string(), cause))?;
     }
     Ok((all, run.met, file))
 }
 
-/// Objects that are only there for other tools.
+/// Objects that are marked as not meant for a cluster.
 fn is_local(resource: &Resource) -> bool {
-    resource
-        .node
-        .metadata_texts("annotations")
-        .get("config.kubernetes.io/local-config")
-        .is_some_and(|text| text != "false")
+    resource.node.metadata_texts("annotations").get("config.kubernetes.io/local-config").is_some_and(|text| text != "false")
 }
 
 impl Run<'_> {
@@ -138,19 +129,12 @@ fn append(all: &mut Vec<Resource>, more: Vec<Resource>, file: &str) -> Result<()
     for resource in more {
         let id = resource.id();
         if !taken.insert(id.key()) {
-            return Err(Error::Duplicate {
-                file: file.to_owned(),
-                id: id.to_string(),
-            });
+            return Err(Error::Duplicate { file: file.to_owned(), id: id.to_string() });
         }
         all.push(resource);
     }
     if all.len() > MAX_RESOURCES {
-        return Err(Error::Budget {
-            file: file.to_owned(),
-            limit: MAX_RESOURCES,
-            what: "objects",
-        });
+        return Err(Error::Budget { file: file.to_owned(), limit: MAX_RESOURCES, what: "objects" });
     }
     Ok(())
 }
@@ -158,12 +142,7 @@ fn append(all: &mut Vec<Resource>, more: Vec<Resource>, file: &str) -> Result<()
 fn absorb(all: &mut Vec<Resource>, generated: Generated, file: &str) -> Result<(), Error> {
     let Generated { mut resource, behavior } = generated;
     let id = resource.id();
-    let matches: Vec<usize> = all
-        .iter()
-        .enumerate()
-        .filter(|(_, old)| old.matches_any_id(&id))
-        .map(|(at, _)| at)
-        .collect();
+    let matches: Vec<usize> = all.iter().enumerate().filter(|(_, old)| old.matches_any_id(&id)).map(|(at, _)| at).collect();
     match (matches.as_slice(), behavior) {
         ([], Behavior::Create) => append(all, vec![resource], file),
         ([], _) => Err(Error::invalid(file, format!("{id} is not there to be merged or replaced"))),
@@ -175,17 +154,14 @@ fn absorb(all: &mut Vec<Resource>, generated: Generated, file: &str) -> Result<(
         ([at], Behavior::Merge) => {
             resource.inherit(&all[*at]);
             for field in ["data", "binaryData"] {
-                resource
-                    .merge_texts(field, &all[*at])
-                    .map_err(|cause| Error::object(file, id.to_string(), cause))?;
+                resource.merge_texts(field, &all[*at]).map_err(|cause| Error::object(file, id.to_string(), cause))?;
             }
             all[*at] = resource;
             Ok(())
         }
-        ([_], Behavior::Create) => Err(Error::Duplicate {
-            file: file.to_owned(),
-            id: format!("{id} (its behavior is create, and should be merge or replace)"),
-        }),
+        ([_], Behavior::Create) => {
+            Err(Error::Duplicate { file: file.to_owned(), id: format!("{id} (its behavior is create, and should be merge or replace)") })
+        }
         _ => Err(Error::invalid(file, format!("several objects could be meant by {id}"))),
     }
 }

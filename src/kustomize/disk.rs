@@ -13,28 +13,21 @@ pub struct DiskFiles {
 
 impl DiskFiles {
     /// The tree whose root is `root`.
+    #[must_use]
     pub fn new(root: PathBuf) -> Self {
         Self { root }
     }
 
     fn unreadable(&self, path: &str, cause: &io::Error) -> FilesError {
-        FilesError::Unreadable {
-            tree: self.name(),
-            path: path.to_owned(),
-            cause: cause.to_string(),
-        }
+        FilesError::Unreadable { tree: self.name(), path: path.to_owned(), cause: cause.to_string() }
     }
 
     /// Where `path` really is, `None` where there is nothing.
     fn resolved(&self, path: &str) -> Result<Option<PathBuf>, FilesError> {
         let root = self.root.canonicalize().map_err(|error| self.unreadable(path, &error))?;
-        let inside = Path::new(path)
-            .components()
-            .all(|part| matches!(part, std::path::Component::Normal(_) | std::path::Component::CurDir));
-        let escapes = || FilesError::Escapes {
-            tree: self.name(),
-            path: path.to_owned(),
-        };
+        let inside =
+            Path::new(path).components().all(|part| matches!(part, std::path::Component::Normal(_) | std::path::Component::CurDir));
+        let escapes = || FilesError::Escapes { tree: self.name(), path: path.to_owned() };
         if !inside {
             return Err(escapes());
         }
@@ -67,10 +60,7 @@ impl Files for DiskFiles {
     }
 
     fn read(&self, path: &str) -> Result<Vec<u8>, FilesError> {
-        let real = self.resolved(path)?.ok_or_else(|| FilesError::NotFound {
-            tree: self.name(),
-            path: path.to_owned(),
-        })?;
+        let real = self.resolved(path)?.ok_or_else(|| FilesError::NotFound { tree: self.name(), path: path.to_owned() })?;
         std::fs::read(real).map_err(|error| self.unreadable(path, &error))
     }
 }

@@ -25,11 +25,7 @@ pub enum Error {
     OutsideFolder { file: String, path: String },
     /// A path that leaves the tree.
     #[error("{file}: {path} leaves {tree}; nothing outside of the tree is read, so bring the file into it")]
-    Escapes {
-        file: String,
-        path: String,
-        tree: String,
-    },
+    Escapes { file: String, path: String, tree: String },
     /// A folder without a kustomization.
     #[error("{folder}: no kustomization.yaml, kustomization.yml or Kustomization in {tree}; add one or correct the reference")]
     NoKustomization { folder: String, tree: String },
@@ -41,72 +37,39 @@ pub enum Error {
     Cycle { file: String, path: String },
     /// More work than a sane tree asks for.
     #[error("{file}: more than {limit} {what}; split the tree")]
-    Budget {
-        file: String,
-        limit: usize,
-        what: &'static str,
-    },
+    Budget { file: String, limit: usize, what: &'static str },
     /// Two objects with one identity.
     #[error("{file}: {id} is there twice; remove or rename one of them")]
     Duplicate { file: String, id: String },
     /// A patch that fits no object, or does not apply.
     #[error("{file}: {patch}: {cause}; correct the patch or its target")]
-    Patch {
-        file: String,
-        patch: String,
-        cause: String,
-    },
+    Patch { file: String, patch: String, cause: String },
     /// A transformer met a document of another shape than it expects.
     #[error("{file}: {id}: {cause}; correct the object")]
-    Object {
-        file: String,
-        id: String,
-        cause: String,
-    },
+    Object { file: String, id: String, cause: String },
     /// A remote base that could not be opened.
     #[error("{file}: remote base {base}: {cause}")]
-    Remote {
-        file: String,
-        base: String,
-        cause: String,
-    },
+    Remote { file: String, base: String, cause: String },
 }
 
 impl Error {
     pub(super) fn document(file: &str, cause: impl Into<String>) -> Self {
-        Self::Document {
-            file: file.to_owned(),
-            cause: cause.into(),
-        }
+        Self::Document { file: file.to_owned(), cause: cause.into() }
     }
 
     pub(super) fn invalid(file: &str, cause: impl Into<String>) -> Self {
-        Self::Invalid {
-            file: file.to_owned(),
-            cause: cause.into(),
-        }
+        Self::Invalid { file: file.to_owned(), cause: cause.into() }
     }
 
     pub(super) fn unsupported(file: &str, feature: impl Into<String>) -> Self {
-        Self::Unsupported {
-            file: file.to_owned(),
-            feature: feature.into(),
-        }
+        Self::Unsupported { file: file.to_owned(), feature: feature.into() }
     }
 
     pub(super) fn object(file: &str, id: impl Into<String>, cause: impl Into<String>) -> Self {
-        Self::Object {
-            file: file.to_owned(),
-            id: id.into(),
-            cause: cause.into(),
-        }
+        Self::Object { file: file.to_owned(), id: id.into(), cause: cause.into() }
     }
 
     pub(super) fn patch(file: &str, patch: &str, cause: impl Into<String>) -> Self {
-        Self::Patch {
-            file: file.to_owned(),
-            patch: patch.to_owned(),
-            cause: cause.into(),
-        }
+        Self::Patch { file: file.to_owned(), patch: patch.to_owned(), cause: cause.into() }
     }
 }

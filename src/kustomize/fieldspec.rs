@@ -27,13 +27,7 @@ pub(super) type Setter<'a> = dyn FnMut(&mut Node) -> Result<(), String> + 'a;
 
 impl FieldSpec {
     pub(super) fn new(kind: &str, group: &str, version: &str, path: &str, create: bool) -> Self {
-        Self {
-            group: group.to_owned(),
-            version: version.to_owned(),
-            kind: kind.to_owned(),
-            path: path.to_owned(),
-            create,
-        }
+        Self { group: group.to_owned(), version: version.to_owned(), kind: kind.to_owned(), path: path.to_owned(), create }
     }
 
     /// Runs `set` on what the path leads to in `resource`, if its kind fits.
@@ -43,8 +37,7 @@ impl FieldSpec {
         }
         let make = if self.create { make } else { Make::Nothing };
         let parts = split(&self.path);
-        walk(&mut resource.node, &parts, make, set)
-            .map_err(|cause| format!("{}: {cause}", self.path))
+        walk(&mut resource.node, &parts, make, set).map_err(|cause| format!("{}: {cause}", self.path))
     }
 }
 
@@ -74,42 +67,34 @@ fn walk(node: &mut Node, parts: &[String], make: Make, set: &mut Setter<'_>) -> 
         return set(node);
     };
     match node {
-        Node::Sequence(items) => items
-            .iter_mut()
-            .try_for_each(|item| walk(item, parts, make, set)),
+        Node::Sequence(items) => items.iter_mut().try_for_each(|item| walk(item, parts, make, set)),
         Node::Mapping(map) => {
             let name = part.strip_suffix("[]").unwrap_or(part);
-            let wanted = if name != part {
-                Some(Node::Sequence(Vec::new()))
-            } else {
-                match make {
-                    Make::Nothing => None,
-                    Make::Scalar if rest.is_empty() => Some(Node::unset("")),
-                    Make::Mapping | Make::Scalar => Some(Node::mapping()),
-                }
+            let wanted = match make {
+                _ if name != part => Some(Node::Sequence(Vec::new())),
+                Make::Nothing => None,
+                Make::Scalar if rest.is_empty() => Some(Node::unset("")),
+                Make::Mapping | Make::Scalar => Some(Node::mapping()),
             };
             let may_make = name == part && make != Make::Nothing;
             match map.get_mut(name) {
                 None => match wanted {
-                    Some(made) if may_make => {
-                        let child = map.entry(name.to_owned()).or_insert(made);
+                    Some(fresh) if may_make => {
+                        let child = map.entry(name.to_owned()).or_insert(fresh);
                         walk(child, rest, make, set)
                     }
                     _ => Ok(()),
                 },
                 Some(child) => {
-                    if let (true, Some(made)) = (child.is_null(), wanted) {
-                        *child = made;
+                    if let (true, Some(fresh)) = (child.is_null(), wanted) {
+                        *child = fresh;
                     }
                     walk(child, rest, make, set)
                 }
             }
         }
         Node::Scalar(_) if node.is_null() => Ok(()),
-        Node::Scalar(scalar) => Err(format!(
-            "\"{}\" stands where a mapping or a sequence is expected",
-            scalar.text
-        )),
+        Node::Scalar(scalar) => Err(format!("\"{}\" stands where a mapping or a sequence is expected", scalar.text)),
     }
 }
 

@@ -16,10 +16,7 @@ pub(super) struct Generated {
 
 /// Everything that `spec` generates, in order.
 pub(super) fn generate(spec: &Kustomization, place: &Place, file: &str) -> Result<Vec<Generated>, Error> {
-    let kinds = [
-        (&spec.config_map_generator, "ConfigMap"),
-        (&spec.secret_generator, "Secret"),
-    ];
+    let kinds = [(&spec.config_map_generator, "ConfigMap"), (&spec.secret_generator, "Secret")];
     let mut all = Vec::new();
     for (generators, kind) in kinds {
         for generator in generators {
@@ -29,13 +26,7 @@ pub(super) fn generate(spec: &Kustomization, place: &Place, file: &str) -> Resul
     Ok(all)
 }
 
-fn one(
-    generator: &Generator,
-    kind: &str,
-    global: Option<&GeneratorOptions>,
-    place: &Place,
-    file: &str,
-) -> Result<Generated, Error> {
+fn one(generator: &Generator, kind: &str, global: Option<&GeneratorOptions>, place: &Place, file: &str) -> Result<Generated, Error> {
     let what = format!("{kind} generator {}", generator.name);
     if generator.name.is_empty() {
         return Err(Error::invalid(file, format!("a {kind} generator without a name")));
@@ -43,13 +34,8 @@ fn one(
     let behavior = match generator.behavior.as_str() {
         "replace" => Behavior::Replace,
         "merge" => Behavior::Merge,
-        "" | "create" => Behavior::Create,
-        other => {
-            return Err(Error::invalid(
-                file,
-                format!("{what}: behavior \"{other}\"; it is create, replace or merge"),
-            ));
-        }
+        // kustomize takes every other word for this.
+        _ => Behavior::Create,
     };
     let options = options(generator.options.as_ref(), global);
     let pairs = pairs(generator, &what, place, file)?;
@@ -85,16 +71,7 @@ fn one(
         }
     }
     if options.immutable {
-        node.set(
-            "immutable",
-            Node::Scalar(Scalar {
-                text: "true".to_owned(),
-                tag: Tag::Other,
-                quoted: false,
-                flow: false,
-                keep: false,
-            }),
-        );
+        node.set("immutable", Node::Scalar(Scalar { text: "true".to_owned(), tag: Tag::Other, quoted: false, flow: false, keep: false }));
     }
     let mut resource = Resource::new(node);
     resource.needs_hash = !options.disable_name_suffix_hash;
@@ -106,10 +83,7 @@ fn one(
 fn options(local: Option<&GeneratorOptions>, global: Option<&GeneratorOptions>) -> GeneratorOptions {
     let mut merged = local.cloned().unwrap_or_default();
     if let Some(global) = global {
-        for (own, others) in [
-            (&mut merged.labels, &global.labels),
-            (&mut merged.annotations, &global.annotations),
-        ] {
+        for (own, others) in [(&mut merged.labels, &global.labels), (&mut merged.annotations, &global.annotations)] {
             for (key, text) in others {
                 own.entry(key.clone()).or_insert_with(|| text.clone());
             }
@@ -130,14 +104,18 @@ fn pairs(generator: &Generator, what: &str, place: &Place, file: &str) -> Result
             Some((key, value)) if !key.is_empty() => {
                 found.push((key.to_owned(), unquoted(value).as_bytes().to_vec()));
             }
-            _ => return Err(Error::invalid(file, format!("{what}: the literal \"{literal}\" is not key=value"))),
+            _ => {
+                return Err(Error::invalid(file, format!("{what}: the literal \"{literal}\" is not key=value")));
+            }
         }
     }
     for source in &generator.files {
         let (key, path) = match source.split_once('=') {
             None => (base_name(source), source.as_str()),
             Some((key, path)) if !key.is_empty() && !path.is_empty() && !path.contains('=') => (key, path),
-            Some(_) => return Err(Error::invalid(file, format!("{what}: the file \"{source}\" is not [key=]path"))),
+            Some(_) => {
+                return Err(Error::invalid(file, format!("{what}: the file \"{source}\" is not [key=]path")));
+            }
         };
         found.push((key.to_owned(), place.read(path, file)?));
     }
@@ -166,8 +144,7 @@ fn unquoted(text: &str) -> &str {
 
 /// `key=value` lines; comments and empty lines are left out, and a key alone has an empty value.
 fn env_lines(bytes: &[u8], path: &str, file: &str) -> Result<Vec<(String, Vec<u8>)>, Error> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|_| Error::invalid(file, format!("the env file {path} is not UTF-8")))?;
+    let text = std::str::from_utf8(bytes).map_err(|_| Error::invalid(file, format!("the env file {path} is not UTF-8")))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut found = Vec::new();
     for line in text.split('\n') {
@@ -199,11 +176,7 @@ fn base64_lines(bytes: &[u8]) -> String {
         let bits = part(0) << 16 | part(1) << 8 | part(2);
         for at in 0..4 {
             let index = (bits >> (18 - 6 * at)) & 0x3f;
-            text.push(if at <= chunk.len() {
-                char::from(ALPHABET[index as usize])
-            } else {
-                '='
-            });
+            text.push(if at <= chunk.len() { char::from(ALPHABET[index as usize]) } else { '=' });
         }
     }
     if text.len() < BASE64_LINE {

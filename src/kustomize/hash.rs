@@ -77,10 +77,7 @@ mod tests {
     use super::*;
 
     fn hash(text: &str) -> String {
-        resources(text, "test.yaml")
-            .ok()
-            .and_then(|found| found.first().and_then(|resource| suffix(resource).ok()))
-            .unwrap_or_default()
+        resources(text, "test.yaml").ok().and_then(|found| found.first().and_then(|resource| suffix(resource).ok())).unwrap_or_default()
     }
 
     /// The answers are those of kustomize 5.8.1.

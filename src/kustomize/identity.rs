@@ -24,19 +24,11 @@ pub(super) struct Id {
 impl Gvk {
     pub(super) fn of(api_version: &str, kind: &str) -> Self {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-        Self {
-            group: group.to_owned(),
-            version: version.to_owned(),
-            kind: kind.to_owned(),
-        }
+        Self { group: group.to_owned(), version: version.to_owned(), kind: kind.to_owned() }
     }
 
     pub(super) fn api_version(&self) -> String {
-        if self.group.is_empty() {
-            self.version.clone()
-        } else {
-            format!("{}/{}", self.group, self.version)
-        }
+        if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
     }
 
     /// Whether each part of `selector` that is not empty is the same here.
@@ -48,9 +40,7 @@ impl Gvk {
 
     pub(super) fn is_cluster_scoped(&self) -> bool {
         let api_version = self.api_version();
-        CLUSTER_SCOPED
-            .iter()
-            .any(|(versions, kind)| *kind == self.kind && versions.contains(&api_version.as_str()))
+        CLUSTER_SCOPED.iter().any(|(versions, kind)| *kind == self.kind && versions.contains(&api_version.as_str()))
     }
 }
 
@@ -73,9 +63,7 @@ impl Id {
 
     /// The same object, an absent namespace being `default`.
     pub(super) fn same(&self, other: &Id) -> bool {
-        self.name == other.name
-            && self.gvk == other.gvk
-            && self.effective_namespace() == other.effective_namespace()
+        self.name == other.name && self.gvk == other.gvk && self.effective_namespace() == other.effective_namespace()
     }
 }
 
@@ -93,33 +81,18 @@ impl std::fmt::Display for Id {
 /// The kinds that kustomize 5.8.1 knows to be cluster-scoped; all others count as namespaced.
 /// Source: the scopes in Kubernetes' OpenAPI document, 1.21.
 const CLUSTER_SCOPED: &[(&[&str], &str)] = &[
-    (
-        &["admissionregistration.k8s.io/v1", "admissionregistration.k8s.io/v1beta1"],
-        "MutatingWebhookConfiguration",
-    ),
-    (
-        &["admissionregistration.k8s.io/v1", "admissionregistration.k8s.io/v1beta1"],
-        "ValidatingWebhookConfiguration",
-    ),
-    (
-        &["apiextensions.k8s.io/v1", "apiextensions.k8s.io/v1beta1"],
-        "CustomResourceDefinition",
-    ),
+    (&["admissionregistration.k8s.io/v1", "admissionregistration.k8s.io/v1beta1"], "MutatingWebhookConfiguration"),
+    (&["admissionregistration.k8s.io/v1", "admissionregistration.k8s.io/v1beta1"], "ValidatingWebhookConfiguration"),
+    (&["apiextensions.k8s.io/v1", "apiextensions.k8s.io/v1beta1"], "CustomResourceDefinition"),
     (&["apiregistration.k8s.io/v1", "apiregistration.k8s.io/v1beta1"], "APIService"),
-    (
-        &["certificates.k8s.io/v1", "certificates.k8s.io/v1beta1"],
-        "CertificateSigningRequest",
-    ),
+    (&["certificates.k8s.io/v1", "certificates.k8s.io/v1beta1"], "CertificateSigningRequest"),
     (&["flowcontrol.apiserver.k8s.io/v1beta1"], "FlowSchema"),
     (&["flowcontrol.apiserver.k8s.io/v1beta1"], "PriorityLevelConfiguration"),
     (&["networking.k8s.io/v1", "networking.k8s.io/v1beta1"], "IngressClass"),
     (&["node.k8s.io/v1", "node.k8s.io/v1beta1"], "RuntimeClass"),
     (&["policy/v1beta1"], "PodSecurityPolicy"),
     (&["rbac.authorization.k8s.io/v1", "rbac.authorization.k8s.io/v1beta1"], "ClusterRole"),
-    (
-        &["rbac.authorization.k8s.io/v1", "rbac.authorization.k8s.io/v1beta1"],
-        "ClusterRoleBinding",
-    ),
+    (&["rbac.authorization.k8s.io/v1", "rbac.authorization.k8s.io/v1beta1"], "ClusterRoleBinding"),
     (&["scheduling.k8s.io/v1", "scheduling.k8s.io/v1beta1"], "PriorityClass"),
     (&["storage.k8s.io/v1", "storage.k8s.io/v1beta1"], "CSIDriver"),
     (&["storage.k8s.io/v1", "storage.k8s.io/v1beta1"], "CSINode"),

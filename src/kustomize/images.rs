@@ -21,14 +21,12 @@ const PATHS: [&str; 6] = [
 pub(super) fn apply(resources: &mut [Resource], image: &Image, file: &str) -> Result<(), Error> {
     // The name is a pattern, as it is in kustomize.
     let text = format!("^{}(:[a-zA-Z0-9_.{{}}-]*)?(@sha256:[a-zA-Z0-9_.{{}}-]*)?$", image.name);
-    let pattern = Pattern::new(&text)
-        .map_err(|cause| Error::unsupported(file, format!("the image name \"{}\" ({cause})", image.name)))?;
+    let pattern = Pattern::new(&text).map_err(|cause| Error::unsupported(file, format!("the image name \"{}\" ({cause})", image.name)))?;
     for resource in resources {
         if resource.kind() == "CustomResourceDefinition" {
             continue;
         }
-        rewrite(resource, image, &pattern)
-            .map_err(|cause| Error::object(file, resource.id().to_string(), cause))?;
+        rewrite(resource, image, &pattern).map_err(|cause| Error::object(file, resource.id().to_string(), cause))?;
     }
     Ok(())
 }
@@ -36,8 +34,7 @@ pub(super) fn apply(resources: &mut [Resource], image: &Image, file: &str) -> Re
 fn rewrite(resource: &mut Resource, image: &Image, pattern: &Pattern) -> Result<(), String> {
     anywhere(&mut resource.node, image, pattern)?;
     for path in PATHS {
-        FieldSpec::new("", "", "", path, true)
-            .apply(resource, Make::Nothing, &mut |node| set(node, image, pattern))?;
+        FieldSpec::new("", "", "", path, true).apply(resource, Make::Nothing, &mut |node| set(node, image, pattern))?;
     }
     Ok(())
 }

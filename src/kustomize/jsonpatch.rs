@@ -21,12 +21,7 @@ pub(super) fn operations(value: &Value) -> Result<Vec<Operation>, String> {
 fn operation(item: &Value) -> Result<Operation, String> {
     let map = item.as_object().ok_or("an operation of a JSON patch is a mapping")?;
     let text = |key: &str| map.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let found = Operation {
-        op: text("op"),
-        path: text("path"),
-        from: text("from"),
-        value: map.get("value").cloned(),
-    };
+    let found = Operation { op: text("op"), path: text("path"), from: text("from"), value: map.get("value").cloned() };
     let known = ["add", "remove", "replace", "move", "copy", "test"];
     if !known.contains(&found.op.as_str()) {
         return Err(format!("unknown operation \"{}\"", found.op));
@@ -67,10 +62,7 @@ fn one(document: &mut Value, operation: &Operation) -> Result<(), String> {
 }
 
 fn parts(path: &str) -> Result<(Vec<String>, String), String> {
-    let mut parts: Vec<String> = path
-        .split('/')
-        .map(|part| part.replace("~1", "/").replace("~0", "~"))
-        .collect();
+    let mut parts: Vec<String> = path.split('/').map(|part| part.replace("~1", "/").replace("~0", "~")).collect();
     match parts.pop() {
         Some(last) if !parts.is_empty() => {
             parts.remove(0);

@@ -26,13 +26,8 @@ pub(super) fn annotate(resources: &mut [Resource], spec: &Kustomization, file: &
     write(resources, &spec.common_annotations, &fields, file)
 }
 
-fn write(
-    resources: &mut [Resource],
-    pairs: &BTreeMap<String, String>,
-    fields: &[FieldSpec],
-    file: &str,
-) -> Result<(), Error> {
-    for (key, _) in pairs {
+fn write(resources: &mut [Resource], pairs: &BTreeMap<String, String>, fields: &[FieldSpec], file: &str) -> Result<(), Error> {
+    for key in pairs.keys() {
         key_is_text(key).map_err(|cause| Error::invalid(file, cause))?;
     }
     for resource in resources {
@@ -45,9 +40,7 @@ fn write(
                 _ => Err("labels or annotations are not a mapping".to_owned()),
             };
             for field in fields {
-                field
-                    .apply(resource, Make::Mapping, &mut set)
-                    .map_err(|cause| Error::object(file, resource.id().to_string(), cause))?;
+                field.apply(resource, Make::Mapping, &mut set).map_err(|cause| Error::object(file, resource.id().to_string(), cause))?;
             }
         }
     }
@@ -55,11 +48,8 @@ fn write(
 }
 
 fn fields(label: &Label) -> Result<Vec<FieldSpec>, String> {
-    let mut all: Vec<FieldSpec> = label
-        .fields
-        .iter()
-        .map(|field| FieldSpec::new(&field.kind, &field.group, &field.version, &field.path, field.create))
-        .collect();
+    let mut all: Vec<FieldSpec> =
+        label.fields.iter().map(|field| FieldSpec::new(&field.kind, &field.group, &field.version, &field.path, field.create)).collect();
     let mut add = |field: FieldSpec| {
         let known = all.iter().find(|known| {
             let fits = |wanted: &str, have: &str| wanted.is_empty() || wanted == have;
@@ -69,9 +59,7 @@ fn fields(label: &Label) -> Result<Vec<FieldSpec>, String> {
                 && fits(&field.kind, &known.kind)
         });
         match known {
-            Some(known) if known.create != field.create => {
-                Err(format!("the label field {} contradicts kustomize's own", field.path))
-            }
+            Some(known) if known.create != field.create => Err(format!("the label field {} contradicts kustomize's own", field.path)),
             Some(_) => Ok(()),
             None => {
                 all.push(field);
@@ -106,10 +94,7 @@ fn templates(field: &str) -> impl Iterator<Item = FieldSpec> {
         ("StatefulSet", "apps", "", "spec/volumeClaimTemplates[]/metadata"),
     ];
     let count = if field == "labels" { 10 } else { 9 };
-    rules
-        .map(|(kind, group, version, path)| FieldSpec::new(kind, group, version, &format!("{path}/{field}"), true))
-        .into_iter()
-        .take(count)
+    rules.map(|(kind, group, version, path)| FieldSpec::new(kind, group, version, &format!("{path}/{field}"), true)).into_iter().take(count)
 }
 
 fn selectors() -> impl Iterator<Item = FieldSpec> {
@@ -135,12 +120,7 @@ fn selectors() -> impl Iterator<Item = FieldSpec> {
         "topologySpreadConstraints/labelSelector/matchLabels",
     ];
     let spread = ["Deployment", "StatefulSet"].into_iter().flat_map(|kind| {
-        SPREAD
-            .into_iter()
-            .map(move |path| FieldSpec::new(kind, "apps", "", &format!("spec/template/spec/{path}"), false))
+        SPREAD.into_iter().map(move |path| FieldSpec::new(kind, "apps", "", &format!("spec/template/spec/{path}"), false))
     });
-    SELECTORS
-        .into_iter()
-        .map(|(kind, group, version, path, create)| FieldSpec::new(kind, group, version, path, create))
-        .chain(spread)
+    SELECTORS.into_iter().map(|(kind, group, version, path, create)| FieldSpec::new(kind, group, version, path, create)).chain(spread)
 }

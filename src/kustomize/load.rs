@@ -33,18 +33,9 @@ pub(super) enum Target {
 impl Place {
     /// The folder `path` of `tree`, where rendering begins.
     pub(super) fn root(tree: Arc<dyn Files>, path: &str) -> Result<Self, Error> {
-        let folder = normalised("", path).ok_or_else(|| Error::Escapes {
-            file: path.to_owned(),
-            path: path.to_owned(),
-            tree: tree.name(),
-        })?;
-        Ok(Self {
-            tree,
-            visited: vec![(0, folder.clone())],
-            folder,
-            tree_number: 0,
-            remotes: Vec::new(),
-        })
+        let folder =
+            normalised("", path).ok_or_else(|| Error::Escapes { file: path.to_owned(), path: path.to_owned(), tree: tree.name() })?;
+        Ok(Self { tree, visited: vec![(0, folder.clone())], folder, tree_number: 0, remotes: Vec::new() })
     }
 
     /// The kustomization file's path in the tree and its text.
@@ -57,30 +48,18 @@ impl Place {
             }
         }
         match found.as_slice() {
-            [] => Err(Error::NoKustomization {
-                folder: shown(&self.folder).to_owned(),
-                tree: self.tree.name(),
-            }),
+            [] => Err(Error::NoKustomization { folder: shown(&self.folder).to_owned(), tree: self.tree.name() }),
             [path] => Ok((path.clone(), self.text(path, path)?)),
-            several => Err(Error::SeveralKustomizations {
-                folder: shown(&self.folder).to_owned(),
-                found: several.join(", "),
-            }),
+            several => Err(Error::SeveralKustomizations { folder: shown(&self.folder).to_owned(), found: several.join(", ") }),
         }
     }
 
     fn kind(&self, path: &str, file: &str) -> Result<Option<EntryKind>, Error> {
-        self.tree.kind(path).map_err(|source| Error::Files {
-            file: file.to_owned(),
-            source,
-        })
+        self.tree.kind(path).map_err(|source| Error::Files { file: file.to_owned(), source })
     }
 
     fn bytes(&self, path: &str, file: &str) -> Result<Vec<u8>, Error> {
-        self.tree.read(path).map_err(|source| Error::Files {
-            file: file.to_owned(),
-            source,
-        })
+        self.tree.read(path).map_err(|source| Error::Files { file: file.to_owned(), source })
     }
 
     fn text(&self, path: &str, file: &str) -> Result<String, Error> {
@@ -88,11 +67,7 @@ impl Place {
     }
 
     fn escapes(&self, file: &str, path: &str) -> Error {
-        Error::Escapes {
-            file: file.to_owned(),
-            path: path.to_owned(),
-            tree: self.tree.name(),
-        }
+        Error::Escapes { file: file.to_owned(), path: path.to_owned(), tree: self.tree.name() }
     }
 
     fn resolved(&self, path: &str, file: &str) -> Result<String, Error> {
@@ -106,10 +81,7 @@ impl Place {
         }
         let resolved = self.resolved(path, file)?;
         if !is_below(&resolved, &self.folder) {
-            return Err(Error::OutsideFolder {
-                file: file.to_owned(),
-                path: path.to_owned(),
-            });
+            return Err(Error::OutsideFolder { file: file.to_owned(), path: path.to_owned() });
         }
         Ok(resolved)
     }
@@ -130,9 +102,7 @@ impl Place {
     /// What `reference`, an entry of `resources` in `file`, is: a file first, then a remote base,
     /// then a folder.
     pub(super) fn resource(&self, reference: &str, file: &str, remotes: &dyn Remotes) -> Result<Target, Error> {
-        let web = ["http://", "https://"]
-            .iter()
-            .any(|scheme| reference.to_ascii_lowercase().starts_with(scheme));
+        let web = ["http://", "https://"].iter().any(|scheme| reference.to_ascii_lowercase().starts_with(scheme));
         if web {
             let address = reference.split(['?', '#']).next().unwrap_or(reference);
             let is_file = [".yaml", ".yml", ".json"].iter().any(|end| address.ends_with(end));
@@ -162,23 +132,10 @@ impl Place {
         }
         let folder = self.resolved(reference, file)?;
         if self.kind(&folder, file)? != Some(EntryKind::Directory) {
-            return Err(Error::Files {
-                file: file.to_owned(),
-                source: FilesError::NotFound {
-                    tree: self.tree.name(),
-                    path: folder,
-                },
-            });
+            return Err(Error::Files { file: file.to_owned(), source: FilesError::NotFound { tree: self.tree.name(), path: folder } });
         }
-        if self
-            .visited
-            .iter()
-            .any(|(tree, visited)| *tree == self.tree_number && is_below(visited, &folder))
-        {
-            return Err(Error::Cycle {
-                file: file.to_owned(),
-                path: reference.to_owned(),
-            });
+        if self.visited.iter().any(|(tree, visited)| *tree == self.tree_number && is_below(visited, &folder)) {
+            return Err(Error::Cycle { file: file.to_owned(), path: reference.to_owned() });
         }
         let mut place = self.clone();
         place.visited.push((place.tree_number, folder.clone()));
@@ -188,16 +145,9 @@ impl Place {
 
     fn remote(&self, reference: &str, base: &RemoteBase, file: &str, remotes: &dyn Remotes) -> Result<Self, Error> {
         if self.remotes.iter().any(|visited| visited.starts_with(reference)) {
-            return Err(Error::Cycle {
-                file: file.to_owned(),
-                path: reference.to_owned(),
-            });
+            return Err(Error::Cycle { file: file.to_owned(), path: reference.to_owned() });
         }
-        let tree = remotes.open(base).map_err(|cause| Error::Remote {
-            file: file.to_owned(),
-            base: reference.to_owned(),
-            cause,
-        })?;
+        let tree = remotes.open(base).map_err(|cause| Error::Remote { file: file.to_owned(), base: reference.to_owned(), cause })?;
         let mut place = self.clone();
         place.tree_number = place.visited.len();
         place.tree = tree;
@@ -206,24 +156,14 @@ impl Place {
         place.remotes.push(reference.to_owned());
         let folder = place.folder.clone();
         if place.kind(&folder, file)? != Some(EntryKind::Directory) {
-            return Err(Error::Files {
-                file: file.to_owned(),
-                source: FilesError::NotFound {
-                    tree: place.tree.name(),
-                    path: folder,
-                },
-            });
+            return Err(Error::Files { file: file.to_owned(), source: FilesError::NotFound { tree: place.tree.name(), path: folder } });
         }
         place.within_depth(file)
     }
 
     fn within_depth(self, file: &str) -> Result<Self, Error> {
         if self.visited.len() > MAX_DEPTH {
-            return Err(Error::Budget {
-                file: file.to_owned(),
-                limit: MAX_DEPTH,
-                what: "bases in each other",
-            });
+            return Err(Error::Budget { file: file.to_owned(), limit: MAX_DEPTH, what: "bases in each other" });
         }
         Ok(self)
     }
@@ -234,17 +174,11 @@ fn shown(folder: &str) -> &str {
 }
 
 fn joined(folder: &str, name: &str) -> String {
-    if folder.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{folder}/{name}")
-    }
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
 fn is_below(path: &str, folder: &str) -> bool {
-    folder.is_empty()
-        || path == folder
-        || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+    folder.is_empty() || path == folder || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// `path`, seen from `folder`, without `.` and `..`; `None` where it leaves the tree.

@@ -17,6 +17,10 @@ enum Directive {
 
 /// Merges `patch` into `target`; `None` where the patch deletes it.
 pub(super) fn merge(target: Node, patch: &Node) -> Result<Option<Node>, String> {
+    // kustomize merges in place, and a whole object is never in the place of another.
+    if patch.get(DIRECTIVE).is_some_and(|text| text.as_text() == "replace") {
+        return Ok(Some(target));
+    }
     walk(Some(target), Some(patch.clone()), None, false)
 }
 
@@ -52,12 +56,7 @@ fn embedded(node: &Node) -> Option<Field> {
     type_of(text("apiVersion")?, text("kind")?).map(Field::Of)
 }
 
-fn walk_mapping(
-    dest: Option<Node>,
-    mut origin: Option<Node>,
-    field: Option<Field>,
-    same: bool,
-) -> Result<Option<Node>, String> {
+fn walk_mapping(dest: Option<Node>, mut origin: Option<Node>, field: Option<Field>, same: bool) -> Result<Option<Node>, String> {
     let (dest, same) = if null(dest.as_ref()) {
         if let Some(patch @ Node::Mapping(_)) = origin.as_mut() {
             // A wrong directive is only seen where there is something to direct.
@@ -136,9 +135,7 @@ fn mapping_directive(patch: &mut Node) -> Result<Directive, String> {
 fn list_directive(items: &mut Vec<Node>) -> Result<Directive, String> {
     let found = items.iter().find(|item| item.get(DIRECTIVE).is_some());
     let text = match found {
-        Some(Node::Mapping(map)) if map.len() == 1 => {
-            map.get(DIRECTIVE).map(|node| node.as_text().to_owned()).unwrap_or_default()
-        }
+        Some(Node::Mapping(map)) if map.len() == 1 => map.get(DIRECTIVE).map(|node| node.as_text().to_owned()).unwrap_or_default(),
         _ => return Ok(Directive::Merge),
     };
     let directive = parse(&text)?;
@@ -153,13 +150,7 @@ fn items_of(node: Option<Node>) -> Option<Vec<Node>> {
     }
 }
 
-fn walk_list(
-    dest: Option<Node>,
-    origin: Option<Node>,
-    keys: &[&str],
-    element: Type,
-    same: bool,
-) -> Result<Option<Node>, String> {
+fn walk_list(dest: Option<Node>, origin: Option<Node>, keys: &[&str], element: Type, same: bool) -> Result<Option<Node>, String> {
     let cleared = origin.as_ref().is_some_and(Node::is_null);
     let mut origin = items_of(origin);
     let (dest, same) = match (items_of(dest), origin.as_mut()) {
@@ -174,11 +165,7 @@ fn walk_list(
             Directive::Merge => (dest, false),
         },
     };
-    let lists = Lists {
-        dest,
-        origin: origin.unwrap_or_default(),
-        same,
-    };
+    let lists = Lists { dest, origin: origin.unwrap_or_default(), same };
     if keys.is_empty() {
         let values = unique(lists.items().map(|item| vec![item.as_text().to_owned()]));
         return merge_elements(&values, &[""], lists, element);
@@ -202,9 +189,7 @@ impl Lists {
 }
 
 fn key_text(item: &Node, key: &str) -> String {
-    item.get(key)
-        .filter(|value| !value.is_empty())
-        .map_or_else(String::new, |value| value.as_text().to_owned())
+    item.get(key).filter(|value| !value.is_empty()).map_or_else(String::new, |value| value.as_text().to_owned())
 }
 
 fn unique(values: impl Iterator<Item = Vec<String>>) -> Vec<Vec<String>> {
@@ -259,13 +244,8 @@ fn valid_keys<'a>(list: &[Vec<String>], values: &[String], keys: &[&'a str]) -> 
     (pick_keys, pick_values)
 }
 
-fn merge_elements(
-    list: &[Vec<String>],
-    keys: &[&str],
-    lists: Lists,
-    element: Type,
-) -> Result<Option<Node>, String> {
-    let Lists { mut dest, origin, same } = lists;
+fn merge_elements(list: &[Vec<String>], keys: &[&str], lists: Lists, element: Type) -> Result<Option<Node>, String> {
+    let Lists { mut dest, mut origin, same } = lists;
     let list = if keys.len() > 1 { merge_values(list.to_vec()) } else { list.to_vec() };
     let mut added = Vec::new();
     let mut last_keys: Vec<&str> = Vec::new();
@@ -274,15 +254,26 @@ fn merge_elements(
         last_keys.clone_from(&valid);
         let (by, wanted) = valid_keys(std::slice::from_ref(&chosen), &chosen, &valid);
         let at = find(&dest, &by, &wanted);
-        let patch = find(&origin, &by, &wanted).map(|at| origin[at].clone());
-        let replaces = patch
-            .as_ref()
-            .and_then(|patch| patch.get(DIRECTIVE))
-            .is_some_and(|text| text.as_text() == "replace");
+        let from = find(&origin, &by, &wanted);
+        let patch = from.map(|from| origin[from].clone());
+        let replaces = patch.as_ref().and_then(|patch| patch.get(DIRECTIVE)).is_some_and(|text| text.as_text() == "replace");
         let merged = walk(at.map(|at| dest[at].clone()), patch, Some(Field::Of(element)), same)?;
+        // A patch's element is used up in place: the next one with its keys finds what is left.
+        if let Some(from) = from {
+            match &merged {
+                Some(merged) if at.is_none() || replaces => origin[from] = merged.clone(),
+                _ => {
+                    origin[from].remove(DIRECTIVE);
+                }
+            }
+        }
         let mut merged = match merged {
             Some(node) if !node.is_null() && !matches!(&node, Node::Mapping(map) if map.is_empty()) => node,
             _ => {
+                // A deleted element that no key finds again stays, without its directive.
+                if let Some(at) = at.filter(|_| same) {
+                    dest[at].remove(DIRECTIVE);
+                }
                 for _ in &valid {
                     put(&mut dest, None, &valid, &chosen)?;
                 }
@@ -318,8 +309,7 @@ fn find(items: &[Node], keys: &[&str], values: &[String]) -> Option<usize> {
     }
     items.iter().position(|item| {
         let mut pairs = keys.iter().zip(values);
-        matches!(item, Node::Mapping(_))
-            && pairs.all(|(key, value)| item.get(key).is_some_and(|node| node.as_text() == value))
+        matches!(item, Node::Mapping(_)) && pairs.all(|(key, value)| item.get(key).is_some_and(|node| node.as_text() == value))
     })
 }
 
@@ -385,9 +375,7 @@ fn fits(item: &Node, keys: &[&str], values: &[String]) -> Result<bool, String> {
         if let Some(value) = values.get(at) {
             last = match item {
                 Node::Scalar(scalar) if key.is_empty() => scalar.text == *value,
-                Node::Mapping(_) if !key.is_empty() => item
-                    .get(key)
-                    .is_some_and(|node| value.is_empty() || node.as_text() == value),
+                Node::Mapping(_) if !key.is_empty() => item.get(key).is_some_and(|node| value.is_empty() || node.as_text() == value),
                 _ => return Err("a list mixes scalars and mappings".to_owned()),
             };
         }
@@ -396,4 +384,43 @@ fn fits(item: &Node, keys: &[&str], values: &[String]) -> Result<bool, String> {
         }
     }
     Ok(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn merged(target: &Value, patch: &Value) -> Option<Value> {
+        let merged = merge(Node::from_value(target), &Node::from_value(patch)).ok()??;
+        merged.to_value().ok()
+    }
+
+    fn pod(spec: &Value) -> Value {
+        json!({"apiVersion": "v1", "kind": "Pod", "spec": spec})
+    }
+
+    #[test]
+    fn known_lists_merge_by_key_and_new_elements_go_first() {
+        let target = pod(&json!({"containers": [{"name": "a", "image": "a:1"}], "tolerations": [1]}));
+        let patch = pod(&json!({"containers": [{"name": "b"}, {"name": "a", "image": "a:2"}], "tolerations": [2]}));
+        let wanted = pod(&json!({"containers": [{"name": "b"}, {"name": "a", "image": "a:2"}], "tolerations": [2]}));
+        assert_eq!(merged(&target, &patch), Some(wanted));
+    }
+
+    #[test]
+    fn nulls_and_directives_delete() {
+        let target = pod(&json!({"x": 1, "containers": [{"name": "a"}, {"name": "b"}], "node": {"k": "v"}}));
+        let patch = pod(&json!({"x": null, "containers": [{"name": "a", "$patch": "delete"}], "node": {"$patch": "replace", "z": 1}}));
+        let wanted = pod(&json!({"containers": [{"name": "b"}], "node": {"z": 1}}));
+        assert_eq!(merged(&target, &patch), Some(wanted));
+        assert_eq!(merged(&target, &json!({"$patch": "delete"})), None);
+    }
+
+    #[test]
+    fn lists_of_unknown_kinds_are_replaced() {
+        let target = json!({"apiVersion": "e.io/v1", "kind": "C", "l": [{"name": "a", "v": 1}]});
+        let patch = json!({"l": [{"name": "a"}]});
+        assert_eq!(merged(&target, &patch).map(|value| value["l"].clone()), Some(json!([{"name": "a"}])));
+    }
 }

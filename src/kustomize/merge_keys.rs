@@ -21,10 +21,7 @@ pub(super) const PLAIN: Type = "";
 
 /// The type of an object, `None` for kinds outside of the table.
 pub(super) fn type_of(api_version: &str, kind: &str) -> Option<Type> {
-    KINDS
-        .iter()
-        .find(|(versions, kinds, _)| versions.contains(&api_version) && kinds.contains(&kind))
-        .map(|(_, _, name)| *name)
+    KINDS.iter().find(|(versions, kinds, _)| versions.contains(&api_version) && kinds.contains(&kind)).map(|(_, _, name)| *name)
 }
 
 /// What `field` is in `name`.
@@ -43,13 +40,7 @@ const META: (&str, Field) = ("metadata", Field::Of("ObjectMeta"));
 const STATUS: (&str, Field) = ("status", Field::Of("Status"));
 
 const TYPES: &[(Type, &[(&str, Field)])] = &[
-    (
-        "ObjectMeta",
-        &[
-            ("finalizers", Field::Merged(&[], PLAIN)),
-            ("ownerReferences", Field::Merged(&["uid"], PLAIN)),
-        ],
-    ),
+    ("ObjectMeta", &[("finalizers", Field::Merged(&[], PLAIN)), ("ownerReferences", Field::Merged(&["uid"], PLAIN))]),
     ("Status", &[("conditions", CONDITIONS)]),
     ("Object", &[META]),
     ("ObjectWithStatus", &[META, STATUS]),
@@ -81,17 +72,11 @@ const TYPES: &[(Type, &[(&str, Field)])] = &[
             ("hostAliases", Field::Merged(&["ip"], PLAIN)),
             ("imagePullSecrets", Field::Merged(NAME, PLAIN)),
             ("initContainers", Field::Merged(NAME, "Container")),
-            (
-                "topologySpreadConstraints",
-                Field::Merged(&["topologyKey", "whenUnsatisfiable"], PLAIN),
-            ),
+            ("topologySpreadConstraints", Field::Merged(&["topologyKey", "whenUnsatisfiable"], PLAIN)),
             ("volumes", Field::Merged(NAME, "Volume")),
         ],
     ),
-    (
-        "PodStatus",
-        &[("conditions", CONDITIONS), ("podIPs", Field::Merged(&["ip"], PLAIN))],
-    ),
+    ("PodStatus", &[("conditions", CONDITIONS), ("podIPs", Field::Merged(&["ip"], PLAIN))]),
     ("Pod", &[META, ("spec", Field::Of("PodSpec")), ("status", Field::Of("PodStatus"))]),
     ("PodTemplateSpec", &[META, ("spec", Field::Of("PodSpec"))]),
     ("PodTemplate", &[META, ("template", Field::Of("PodTemplateSpec"))]),
@@ -104,10 +89,7 @@ const TYPES: &[(Type, &[(&str, Field)])] = &[
     ("Service", &[META, ("spec", Field::Of("ServiceSpec")), STATUS]),
     ("ServiceAccount", &[META, ("secrets", Field::Merged(NAME, PLAIN))]),
     ("NodeSpec", &[("podCIDRs", Field::Merged(&[], PLAIN))]),
-    (
-        "NodeStatus",
-        &[("addresses", Field::Merged(CONDITION, PLAIN)), ("conditions", CONDITIONS)],
-    ),
+    ("NodeStatus", &[("addresses", Field::Merged(CONDITION, PLAIN)), ("conditions", CONDITIONS)]),
     ("Node", &[META, ("spec", Field::Of("NodeSpec")), ("status", Field::Of("NodeStatus"))]),
     ("WebhookConfiguration", &[META, ("webhooks", Field::Merged(NAME, PLAIN))]),
     ("CsiNodeSpec", &[("drivers", Field::Merged(NAME, PLAIN))]),
@@ -122,65 +104,28 @@ const KINDS: &[Kinds] = &[
         &["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"],
         "WebhookConfiguration",
     ),
-    (
-        &["apiextensions.k8s.io/v1", "apiextensions.k8s.io/v1beta1"],
-        &["CustomResourceDefinition"],
-        "Object",
-    ),
-    (
-        &["apiregistration.k8s.io/v1", "apiregistration.k8s.io/v1beta1"],
-        &["APIService"],
-        "ObjectWithStatus",
-    ),
+    (&["apiextensions.k8s.io/v1", "apiextensions.k8s.io/v1beta1"], &["CustomResourceDefinition"], "Object"),
+    (&["apiregistration.k8s.io/v1", "apiregistration.k8s.io/v1beta1"], &["APIService"], "ObjectWithStatus"),
     (&["apps/v1"], &["ControllerRevision"], "Object"),
     (&["apps/v1"], &["DaemonSet", "Deployment", "ReplicaSet", "StatefulSet"], "Workload"),
-    (
-        &["authentication.k8s.io/v1", "authentication.k8s.io/v1beta1"],
-        &["TokenReview"],
-        "Object",
-    ),
+    (&["authentication.k8s.io/v1", "authentication.k8s.io/v1beta1"], &["TokenReview"], "Object"),
     (&["authentication.k8s.io/v1"], &["TokenRequest"], "Object"),
     (
         &["authorization.k8s.io/v1", "authorization.k8s.io/v1beta1"],
-        &[
-            "LocalSubjectAccessReview",
-            "SelfSubjectAccessReview",
-            "SelfSubjectRulesReview",
-            "SubjectAccessReview",
-        ],
+        &["LocalSubjectAccessReview", "SelfSubjectAccessReview", "SelfSubjectRulesReview", "SubjectAccessReview"],
         "Object",
     ),
     (&["autoscaling/v1"], &["HorizontalPodAutoscaler", "Scale"], "Object"),
-    (
-        &["autoscaling/v2beta1", "autoscaling/v2beta2"],
-        &["HorizontalPodAutoscaler"],
-        "Object",
-    ),
+    (&["autoscaling/v2beta1", "autoscaling/v2beta2"], &["HorizontalPodAutoscaler"], "Object"),
     (&["batch/v1", "batch/v1beta1"], &["CronJob"], "CronJob"),
     (&["batch/v1"], &["Job"], "Workload"),
-    (
-        &["certificates.k8s.io/v1", "certificates.k8s.io/v1beta1"],
-        &["CertificateSigningRequest"],
-        "Object",
-    ),
+    (&["certificates.k8s.io/v1", "certificates.k8s.io/v1beta1"], &["CertificateSigningRequest"], "Object"),
     (&["coordination.k8s.io/v1", "coordination.k8s.io/v1beta1"], &["Lease"], "Object"),
     (&["discovery.k8s.io/v1", "discovery.k8s.io/v1beta1"], &["EndpointSlice"], "Object"),
     (&["events.k8s.io/v1", "events.k8s.io/v1beta1"], &["Event"], "Object"),
-    (
-        &["extensions/v1beta1", "networking.k8s.io/v1", "networking.k8s.io/v1beta1"],
-        &["Ingress"],
-        "Object",
-    ),
-    (
-        &["flowcontrol.apiserver.k8s.io/v1beta1"],
-        &["FlowSchema", "PriorityLevelConfiguration"],
-        "Object",
-    ),
-    (
-        &["networking.k8s.io/v1", "networking.k8s.io/v1beta1"],
-        &["IngressClass"],
-        "Object",
-    ),
+    (&["extensions/v1beta1", "networking.k8s.io/v1", "networking.k8s.io/v1beta1"], &["Ingress"], "Object"),
+    (&["flowcontrol.apiserver.k8s.io/v1beta1"], &["FlowSchema", "PriorityLevelConfiguration"], "Object"),
+    (&["networking.k8s.io/v1", "networking.k8s.io/v1beta1"], &["IngressClass"], "Object"),
     (&["networking.k8s.io/v1"], &["NetworkPolicy"], "Object"),
     (&["node.k8s.io/v1", "node.k8s.io/v1beta1"], &["RuntimeClass"], "Object"),
     (&["policy/v1", "policy/v1beta1"], &["PodDisruptionBudget"], "ObjectWithStatus"),
@@ -190,23 +135,11 @@ const KINDS: &[Kinds] = &[
         &["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"],
         "Object",
     ),
-    (
-        &["scheduling.k8s.io/v1", "scheduling.k8s.io/v1beta1"],
-        &["PriorityClass"],
-        "Object",
-    ),
+    (&["scheduling.k8s.io/v1", "scheduling.k8s.io/v1beta1"], &["PriorityClass"], "Object"),
     (&["storage.k8s.io/v1", "storage.k8s.io/v1beta1"], &["CSINode"], "CsiNode"),
-    (
-        &["storage.k8s.io/v1", "storage.k8s.io/v1beta1"],
-        &["CSIDriver", "StorageClass", "VolumeAttachment"],
-        "Object",
-    ),
+    (&["storage.k8s.io/v1", "storage.k8s.io/v1beta1"], &["CSIDriver", "StorageClass", "VolumeAttachment"], "Object"),
     (&["storage.k8s.io/v1beta1"], &["CSIStorageCapacity"], "Object"),
-    (
-        &["v1"],
-        &["Binding", "ConfigMap", "Endpoints", "Event", "LimitRange", "PersistentVolume", "ResourceQuota", "Secret"],
-        "Object",
-    ),
+    (&["v1"], &["Binding", "ConfigMap", "Endpoints", "Event", "LimitRange", "PersistentVolume", "ResourceQuota", "Secret"], "Object"),
     (&["v1"], &["Namespace", "PersistentVolumeClaim"], "ObjectWithStatus"),
     (&["v1"], &["ComponentStatus"], "ComponentStatus"),
     (&["v1"], &["Node"], "Node"),

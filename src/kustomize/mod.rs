@@ -8,7 +8,7 @@
 //! through [`Remotes`], and reading outside of a tree is refused.
 //!
 //! Read `accumulate.rs` first: it is the evaluation order. `spec.rs` is the kustomization file,
-//! `node.rs` and `scalars.rs` the documents, `print.rs` the output.
+//! `parse.rs`, `node.rs` and `scalars.rs` the documents, `print.rs` the output.
 
 mod accumulate;
 mod disk;
@@ -28,6 +28,7 @@ mod namereference;
 mod namespace;
 mod node;
 mod order;
+mod parse;
 mod patch;
 mod pattern;
 mod print;
@@ -61,6 +62,7 @@ pub struct Rendered {
 
 impl Rendered {
     /// The bytes that `kustomize build` prints.
+    #[must_use]
     pub fn to_yaml(&self) -> String {
         let documents: Vec<String> = self.resources.iter().map(to_yaml_value).collect();
         documents.join("---\n")
@@ -75,12 +77,7 @@ pub fn render(tree: Arc<dyn Files>, path: &str, remotes: &dyn Remotes) -> Result
     let (found, remotes, file) = accumulate::accumulate(tree, path, remotes)?;
     let resources = found
         .iter()
-        .map(|resource| {
-            resource
-                .node
-                .to_value()
-                .map_err(|cause| Error::object(&file, resource.id().to_string(), cause))
-        })
+        .map(|resource| resource.node.to_value().map_err(|cause| Error::object(&file, resource.id().to_string(), cause)))
         .collect::<Result<_, _>>()?;
     Ok(Rendered { resources, remotes })
 }
@@ -91,7 +88,7 @@ pub fn render(tree: Arc<dyn Files>, path: &str, remotes: &dyn Remotes) -> Result
 /// [`Error::Document`] where the text is not YAML.
 pub fn yaml_documents(text: &str) -> Result<Vec<Value>, Error> {
     let file = "document";
-    node::documents(text, file, scalars::Dialect::V3)?
+    parse::documents(text, file, scalars::Dialect::V3)?
         .iter()
         .map(|node| node.to_value().map_err(|cause| Error::document(file, cause)))
         .collect()

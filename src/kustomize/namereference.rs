@@ -128,13 +128,7 @@ impl Search<'_> {
     }
 
     /// The object that was called `old` and that `rule` is about.
-    fn referral(
-        &self,
-        old: &str,
-        rule: &Rule,
-        namespace: Option<&str>,
-        same: impl Fn(&Id, &Id) -> bool,
-    ) -> Result<Option<&Known>, String> {
+    fn referral(&self, old: &str, rule: &Rule, namespace: Option<&str>, same: impl Fn(&Id, &Id) -> bool) -> Result<Option<&Known>, String> {
         let Some(named) = self.by_name.get(old) else {
             return Ok(None);
         };
@@ -171,11 +165,7 @@ impl Search<'_> {
     fn in_namespace<'b>(&self, namespace: Option<&'b str>) -> impl Fn(&Known) -> bool + use<'b> {
         let began = |id: &Id, wanted: &str| !id.cluster_scoped && id.effective_namespace() == wanted;
         let originally = namespace.is_some_and(|wanted| {
-            wanted != NO_NAMESPACE
-                && self
-                    .known
-                    .iter()
-                    .any(|object| self.in_reach(object) && began(&object.original, wanted))
+            wanted != NO_NAMESPACE && self.known.iter().any(|object| self.in_reach(object) && began(&object.original, wanted))
         });
         move |object| match namespace {
             None => true,
@@ -202,10 +192,7 @@ impl Search<'_> {
     }
 
     fn affixes_match(&self, object: &Known, open: bool) -> bool {
-        let pairs = [
-            (&self.referrer.prefixes, &object.prefixes),
-            (&self.referrer.suffixes, &object.suffixes),
-        ];
+        let pairs = [(&self.referrer.prefixes, &object.prefixes), (&self.referrer.suffixes, &object.suffixes)];
         pairs.into_iter().all(|(mine, theirs)| {
             if mine.is_empty() || theirs.is_empty() {
                 open || mine.is_empty() && theirs.is_empty()

@@ -19,16 +19,12 @@ pub(super) fn apply(resources: &mut [Resource], namespace: &str, file: &str) -> 
             *count -= 1;
         }
         resource.remember();
-        move_one(resource, namespace)
-            .map_err(|cause| Error::object(file, resource.id().to_string(), cause))?;
+        move_one(resource, namespace).map_err(|cause| Error::object(file, resource.id().to_string(), cause))?;
         let id = resource.id();
         let count = taken.entry(id.key()).or_default();
         *count += 1;
         if *count != 1 {
-            return Err(Error::Duplicate {
-                file: file.to_owned(),
-                id: format!("{id}, after the namespace is set,"),
-            });
+            return Err(Error::Duplicate { file: file.to_owned(), id: format!("{id}, after the namespace is set,") });
         }
     }
     Ok(())
@@ -46,16 +42,9 @@ fn move_one(resource: &mut Resource, namespace: &str) -> Result<(), String> {
     if gvk.api_version() == "v1" {
         FieldSpec::new("Namespace", "", "", "metadata/name", true).apply(resource, Make::Scalar, &mut set)?;
     }
-    FieldSpec::new("APIService", "apiregistration.k8s.io", "", "spec/service/namespace", true)
-        .apply(resource, Make::Scalar, &mut set)?;
-    FieldSpec::new(
-        "CustomResourceDefinition",
-        "apiextensions.k8s.io",
-        "",
-        "spec/conversion/webhook/clientConfig/service/namespace",
-        false,
-    )
-    .apply(resource, Make::Scalar, &mut set)
+    FieldSpec::new("APIService", "apiregistration.k8s.io", "", "spec/service/namespace", true).apply(resource, Make::Scalar, &mut set)?;
+    FieldSpec::new("CustomResourceDefinition", "apiextensions.k8s.io", "", "spec/conversion/webhook/clientConfig/service/namespace", false)
+        .apply(resource, Make::Scalar, &mut set)
 }
 
 /// Subjects named `default` follow; other service accounts follow by name reference.

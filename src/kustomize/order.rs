@@ -45,10 +45,7 @@ pub(super) fn sort(resources: &mut [Resource], options: Option<&SortOptions>, fi
             ("legacy", None) => (kinds(&FIRST), kinds(&LAST)),
             ("legacy", Some(lists)) => (lists.order_first.clone(), lists.order_last.clone()),
             (other, _) => {
-                return Err(Error::invalid(
-                    file,
-                    format!("sortOptions.order is \"{other}\", and should be legacy or fifo"),
-                ));
+                return Err(Error::invalid(file, format!("sortOptions.order is \"{other}\", and should be legacy or fifo")));
             }
         },
     };
@@ -70,13 +67,10 @@ fn key(resource: &Resource, first: &[String], last: &[String]) -> Key {
         (None, Some(at)) => at - length,
         (None, None) => 0,
     };
-    let or = |text: &str, otherwise: &str| if text.is_empty() { otherwise.to_owned() } else { text.to_owned() };
-    let kind = format!(
-        "{}_{}_{}",
-        or(&id.gvk.group, "~G"),
-        or(&id.gvk.version, "~V"),
-        or(&id.gvk.kind, "~K")
-    );
+    let or = |text: &str, otherwise: &str| {
+        if text.is_empty() { otherwise.to_owned() } else { text.to_owned() }
+    };
+    let kind = format!("{}_{}_{}", or(&id.gvk.group, "~G"), or(&id.gvk.version, "~V"), or(&id.gvk.kind, "~K"));
     let name = format!(
         "{}.{}.{}|{}|{}",
         or(&id.gvk.kind, "[noKind]"),

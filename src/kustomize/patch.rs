@@ -7,7 +7,8 @@ use super::error::Error;
 use super::jsonpatch::{self, Operation};
 use super::load::Place;
 use super::merge::merge;
-use super::node::{Node, document, to_value_v2};
+use super::node::{Node, to_value_v2};
+use super::parse::document;
 use super::resource::{Resource, resources};
 use super::scalars::Dialect;
 use super::select::Compiled;
@@ -72,23 +73,25 @@ pub(super) fn json6902(all: &mut [Resource], spec: &Kustomization, place: &Place
 fn read(patch: &Patch, place: &Place, file: &str) -> Result<(String, Body), Error> {
     let inline = patch.patch.trim();
     let (source, text) = match (inline.is_empty(), patch.path.is_empty()) {
-        (true, true) => return Err(Error::invalid(file, "an entry of patches has neither patch nor path")),
-        (false, false) => return Err(Error::invalid(file, "an entry of patches has both patch and path")),
+        (true, true) => {
+            return Err(Error::invalid(file, "an entry of patches has neither patch nor path"));
+        }
+        (false, false) => {
+            return Err(Error::invalid(file, "an entry of patches has both patch and path"));
+        }
         (false, true) => (file.to_owned(), inline.to_owned()),
         (true, false) => place.read_text(&patch.path, file)?,
     };
     if text.starts_with('[') {
-        let value: Value = serde_json::from_str(&text)
-            .map_err(|error| Error::document(&source, format!("a JSON patch that is not JSON: {error}")))?;
+        let value: Value =
+            serde_json::from_str(&text).map_err(|error| Error::document(&source, format!("a JSON patch that is not JSON: {error}")))?;
         return json_body(&value, source);
     }
-    match document(&text.replace("\r\n", "\n"), &source, Dialect::V2) {
-        Ok(Some(node @ Node::Sequence(_))) => json_body(&to_value_v2(&node, &source)?, source),
-        _ => {
-            let found = resources(&text, &source)?;
-            Ok((source, Body::Merge(found)))
-        }
+    if let Ok(Some(node @ Node::Sequence(_))) = document(&text.replace("\r\n", "\n"), &source, Dialect::V2) {
+        return json_body(&to_value_v2(&node, &source)?, source);
     }
+    let found = resources(&text, &source)?;
+    Ok((source, Body::Merge(found)))
 }
 
 fn json_body(value: &Value, source: String) -> Result<(String, Body), Error> {
@@ -108,8 +111,7 @@ fn merge_all(all: &mut [Resource], patch: &Patch, found: &[Resource], source: &s
     let [one] = found else {
         return Err(Error::invalid(source, "several merge patches in one entry do not go with a target"));
     };
-    let selector = Compiled::new(target)
-        .map_err(|cause| Error::unsupported(source, format!("the target ({cause})")))?;
+    let selector = Compiled::new(target).map_err(|cause| Error::unsupported(source, format!("the target ({cause})")))?;
     let one = copied(one);
     let gvk_kind = one.kind().to_owned();
     for resource in all.iter_mut().filter(|resource| selector.matches(resource)) {
@@ -131,12 +133,7 @@ fn copied(patch: &Resource) -> Resource {
 
 fn only_target(all: &[Resource], patch: &Resource, source: &str) -> Result<usize, Error> {
     let id = patch.id();
-    let found: Vec<usize> = all
-        .iter()
-        .enumerate()
-        .filter(|(_, resource)| resource.matches_any_id(&id))
-        .map(|(at, _)| at)
-        .collect();
+    let found: Vec<usize> = all.iter().enumerate().filter(|(_, resource)| resource.matches_any_id(&id)).map(|(at, _)| at).collect();
     match found.as_slice() {
         [at] => Ok(*at),
         [] => Err(Error::patch(source, &format!("patch of {id}"), "there is no such object")),
@@ -149,22 +146,14 @@ fn merge_into(resource: &mut Resource, patch: &Resource, options: PatchOptions, 
         return Ok(());
     }
     if resource.touched && replaces_annotations(&patch.node) {
-        return Err(Error::unsupported(
-            source,
-            format!("a patch that replaces all annotations of {}", resource.id()),
-        ));
+        return Err(Error::unsupported(source, format!("a patch that replaces all annotations of {}", resource.id())));
     }
-    let (name, namespace, kind) = (
-        resource.name().to_owned(),
-        resource.namespace().to_owned(),
-        resource.kind().to_owned(),
-    );
+    let (name, namespace, kind) = (resource.name().to_owned(), resource.namespace().to_owned(), resource.kind().to_owned());
     if options.allow_name_change || options.allow_kind_change {
         resource.remember();
     }
     let target = std::mem::replace(&mut resource.node, Node::mapping());
-    let merged = merge(target, &patch.node)
-        .map_err(|cause| Error::patch(source, &format!("patch of {kind} {name}"), cause))?;
+    let merged = merge(target, &patch.node).map_err(|cause| Error::patch(source, &format!("patch of {kind} {name}"), cause))?;
     match merged {
         Some(node) if !node.is_empty() => resource.node = node,
         _ => {
@@ -184,30 +173,19 @@ fn merge_into(resource: &mut Resource, patch: &Resource, options: PatchOptions, 
 
 /// kustomize's bookkeeping is in the annotations, and would go with them.
 fn replaces_annotations(patch: &Node) -> bool {
-    let directed = |node: &Node| {
-        let directive = node.get("$patch").map(Node::as_text);
-        directive.is_some_and(|text| text == "replace")
-    };
     let meta = patch.get("metadata");
     let annotations = meta.and_then(|meta| meta.get("annotations"));
-    directed(patch)
-        || meta.is_some_and(|node| node.is_null() || node.get("$patch").is_some_and(|it| it.as_text() != "merge"))
-        || annotations
-            .is_some_and(|node| node.is_null() || node.get("$patch").is_some_and(|it| it.as_text() != "merge"))
+    let replaced = patch.get("$patch").is_some_and(|text| text.as_text() == "replace");
+    !replaced
+        && (meta.is_some_and(|node| node.is_null() || node.get("$patch").is_some_and(|it| it.as_text() != "merge"))
+            || annotations.is_some_and(|node| node.is_null() || node.get("$patch").is_some_and(|it| it.as_text() != "merge")))
 }
 
-fn json_all(
-    all: &mut [Resource],
-    patch: &Patch,
-    operations: &[Operation],
-    source: &str,
-    remembers: bool,
-) -> Result<(), Error> {
+fn json_all(all: &mut [Resource], patch: &Patch, operations: &[Operation], source: &str, remembers: bool) -> Result<(), Error> {
     let Some(target) = &patch.target else {
         return Err(Error::invalid(source, "a JSON patch has no target"));
     };
-    let selector = Compiled::new(target)
-        .map_err(|cause| Error::unsupported(source, format!("the target ({cause})")))?;
+    let selector = Compiled::new(target).map_err(|cause| Error::unsupported(source, format!("the target ({cause})")))?;
     for resource in all.iter_mut().filter(|resource| selector.matches(resource)) {
         let id = resource.id().to_string();
         let wrong = |cause: String| Error::patch(source, &format!("JSON patch of {id}"), cause);
@@ -252,10 +230,7 @@ fn distinct(all: &[Resource], source: &str) -> Result<(), Error> {
     for resource in all.iter().filter(|resource| !resource.deleted) {
         let id = resource.id();
         if !seen.insert(id.key()) {
-            return Err(Error::Duplicate {
-                file: source.to_owned(),
-                id: id.to_string(),
-            });
+            return Err(Error::Duplicate { file: source.to_owned(), id: id.to_string() });
         }
     }
     Ok(())

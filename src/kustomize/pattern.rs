@@ -46,11 +46,7 @@ impl Class {
 impl Pattern {
     /// Compiles `text`; the error says what is not understood.
     pub(super) fn new(text: &str) -> Result<Self, String> {
-        let mut parser = Reader {
-            chars: text.chars().collect(),
-            at: 0,
-            depth: 0,
-        };
+        let mut parser = Reader { chars: text.chars().collect(), at: 0, depth: 0 };
         let tree = parser.either()?;
         if parser.at < parser.chars.len() {
             return Err(format!("the pattern \"{text}\" has an unbalanced )"));
@@ -255,10 +251,7 @@ impl Reader {
 
     fn atom(&mut self) -> Result<Tree, String> {
         match self.next() {
-            Some('.') => Ok(Tree::One(Class {
-                negated: true,
-                ranges: vec![('\n', '\n')],
-            })),
+            Some('.') => Ok(Tree::One(Class { negated: true, ranges: vec![('\n', '\n')] })),
             Some('^') => Ok(Tree::Start),
             Some('$') => Ok(Tree::End),
             Some('(') => {
@@ -271,11 +264,7 @@ impl Reader {
                 }
                 let inner = self.either()?;
                 self.depth -= 1;
-                if self.eat(')') {
-                    Ok(inner)
-                } else {
-                    Err("a group without )".to_owned())
-                }
+                if self.eat(')') { Ok(inner) } else { Err("a group without )".to_owned()) }
             }
             Some('[') => self.class().map(Tree::One),
             Some('\\') => match self.next() {
@@ -285,19 +274,13 @@ impl Reader {
                 None => Err("a \\ at the end".to_owned()),
             },
             Some('*' | '+' | '?') => Err("a repetition of nothing".to_owned()),
-            Some(c) => Ok(Tree::One(Class {
-                negated: false,
-                ranges: vec![(c, c)],
-            })),
+            Some(c) => Ok(Tree::One(Class { negated: false, ranges: vec![(c, c)] })),
             None => Ok(Tree::Empty),
         }
     }
 
     fn class(&mut self) -> Result<Class, String> {
-        let mut class = Class {
-            negated: self.eat('^'),
-            ranges: Vec::new(),
-        };
+        let mut class = Class { negated: self.eat('^'), ranges: Vec::new() };
         let mut first = true;
         loop {
             let c = match self.next() {

@@ -14,6 +14,7 @@ const WIDTH: usize = 80;
 const SIMPLE_KEY: usize = 128;
 
 /// One document as kustomize prints it, with its final line end.
+#[must_use]
 pub fn to_yaml_value(value: &Value) -> String {
     let mut printer = Printer::default();
     printer.node(value, 0, Place::Root);
@@ -206,9 +207,11 @@ impl Printer {
     fn double_quoted(&mut self, text: &str, at: usize, fold: bool) {
         self.put('"');
         let chars: Vec<char> = text.chars().collect();
+        // A byte order mark at the beginning makes the emitter take every character for one.
+        let marked = text.starts_with('\u{feff}');
         let mut spaces = false;
         for (index, &c) in chars.iter().enumerate() {
-            if !is_printable(c) || is_break(c) || c == '"' || c == '\\' || c == '\u{feff}' {
+            if marked || !is_printable(c) || is_break(c) || c == '"' || c == '\\' {
                 self.escape(c);
                 spaces = false;
             } else if c == ' ' {
@@ -306,6 +309,7 @@ fn is_printable(c: char) -> bool {
 }
 
 /// Which styles a string allows.
+#[allow(clippy::struct_excessive_bools, reason = "each style is allowed or not")]
 struct Shape {
     plain: bool,
     single: bool,
@@ -314,7 +318,6 @@ struct Shape {
 }
 
 impl Shape {
-    #[allow(clippy::fn_params_excessive_bools, reason = "one pass over the characters, as libyaml does it")]
     fn of(text: &str) -> Self {
         let chars: Vec<char> = text.chars().collect();
         let last = chars.len().saturating_sub(1);
@@ -328,8 +331,7 @@ impl Shape {
             let before_blank = chars.get(index + 1).is_none_or(|next| matches!(next, ' ' | '\t') || is_break(*next));
             indicators |= match c {
                 '#' if index > 0 => after_blank,
-                '#' | ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%'
-                | '@' | '`' => index == 0,
+                '#' | ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%' | '@' | '`' => index == 0,
                 '?' | '-' => index == 0 && before_blank,
                 ':' => before_blank,
                 _ => false,
@@ -369,14 +371,26 @@ fn number_text(number: &Number) -> String {
 }
 
 fn go_float(float: f64) -> String {
-    let exact = format!("{float:e}");
-    let (mantissa, exponent) = exact.split_once('e').unwrap_or((exact.as_str(), "0"));
-    let power: i32 = exponent.parse().unwrap_or(0);
-    if (-4..21).contains(&power) && power < 6 {
+    let (mantissa, power) = shortest(float);
+    if (-4..6).contains(&power) {
         return format!("{float}");
     }
     let sign = if power < 0 { '-' } else { '+' };
     format!("{mantissa}e{sign}{:02}", power.abs())
+}
+
+/// The fewest digits that read back as `float`, and the power of ten. Between two such numbers at
+/// the same distance Go takes the even one.
+pub(super) fn shortest(float: f64) -> (String, i32) {
+    let parts = |text: &str| {
+        let (mantissa, power) = text.split_once('e').unwrap_or((text, "0"));
+        (mantissa.to_owned(), power.parse().unwrap_or(0))
+    };
+    let text = format!("{float:e}");
+    let (mantissa, power) = parts(&text);
+    let places = mantissa.split_once('.').map_or(0, |(_, places)| places.len());
+    let even = format!("{float:.places$e}");
+    if even.parse() == Ok(float) { parts(&even) } else { (mantissa, power) }
 }
 
 /// By insertion: [`natural`] can run in circles (`a1b`, `a2`, `a10`), which the library's sort may
@@ -407,18 +421,10 @@ fn natural(a: &str, b: &str) -> Ordering {
             (false, false) => {}
         }
         // A zero after a digit other than zero belongs to a longer number.
-        let inside = (left == '0' || right == '0')
-            && a[..index]
-                .iter()
-                .rev()
-                .take_while(|c| c.is_numeric())
-                .any(|&c| c != '0');
+        let inside = (left == '0' || right == '0') && a[..index].iter().rev().take_while(|c| c.is_numeric()).any(|&c| c != '0');
         let (left_value, left_end) = digits(&a, index, inside);
         let (right_value, right_end) = digits(&b, index, inside);
-        return left_value
-            .cmp(&right_value)
-            .then(left_end.cmp(&right_end))
-            .then(left.cmp(&right));
+        return left_value.cmp(&right_value).then(left_end.cmp(&right_end)).then(left.cmp(&right));
     }
     a.len().cmp(&b.len())
 }
@@ -442,10 +448,7 @@ mod tests {
     #[test]
     fn sequences_stand_under_their_key_and_maps_are_sorted() {
         let value = json!({"b": [1, {"x": [[1, [2]], {}]}], "a": {"z": [], "y": null}});
-        assert_eq!(
-            to_yaml_value(&value),
-            "a:\n  \"y\": null\n  z: []\nb:\n- 1\n- x:\n  - - 1\n    - - 2\n  - {}\n"
-        );
+        assert_eq!(to_yaml_value(&value), "a:\n  \"y\": null\n  z: []\nb:\n- 1\n- x:\n  - - 1\n    - - 2\n  - {}\n");
     }
 
     #[test]
@@ -460,17 +463,17 @@ mod tests {
     #[test]
     fn blocks_keep_their_last_lines() {
         let value = json!({"a": "x\n", "b": "x\ny", "c": "x\n\n", "d": " x\n", "e": "\n", "f": "x \ny"});
-        assert_eq!(
-            to_yaml_value(&value),
-            "a: |\n  x\nb: |-\n  x\n  y\nc: |+\n  x\n\nd: |2\n   x\ne: |2+\n\nf: \"x \\ny\"\n"
-        );
+        assert_eq!(to_yaml_value(&value), "a: |\n  x\nb: |-\n  x\n  y\nc: |+\n  x\n\nd: |2\n   x\ne: |2+\n\nf: \"x \\ny\"\n");
     }
 
     #[test]
     fn floats_follow_go() {
-        for (float, text) in [(1_234_567.5, "1.2345675e+06"), (0.00001, "1e-05"), (0.0001, "0.0001"), (1.5, "1.5"), (1e21, "1e+21"), (123_456.5, "123456.5")] {
+        for (float, text) in
+            [(1_234_567.5, "1.2345675e+06"), (0.00001, "1e-05"), (0.0001, "0.0001"), (1.5, "1.5"), (1e21, "1e+21"), (123_456.5, "123456.5")]
+        {
             assert_eq!(go_float(float), text);
         }
+        assert_eq!(go_float(621_365_703_713_503.25), "6.213657037135032e+14");
     }
 
     #[test]

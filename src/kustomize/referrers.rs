@@ -115,13 +115,7 @@ const SINGLE: &[(Part, Part, &str)] = &[
 
 /// All rules.
 pub(super) fn rules() -> Vec<Rule> {
-    let rule = |target: Part, referrer: Part, path: String| Rule {
-        target,
-        path,
-        group: referrer.0,
-        version: referrer.1,
-        kind: referrer.2,
-    };
+    let rule = |target: Part, referrer: Part, path: String| Rule { target, path, group: referrer.0, version: referrer.1, kind: referrer.2 };
     let mut all = Vec::new();
     for (targets, holders) in [(&IN_HOLDERS[..], &HOLDERS[..]), (&IN_WORKLOADS[..], &WORKLOADS[..])] {
         for &(target, field) in targets {

@@ -8,6 +8,7 @@ use super::files::RemoteBase;
 const SCHEMES: [&str; 4] = ["ssh://", "https://", "http://", "file://"];
 
 /// Takes a remote base apart; `None` where `text` is none.
+#[must_use]
 pub fn parse_remote(text: &str) -> Option<RemoteBase> {
     if text.starts_with('/') {
         return None;
@@ -62,8 +63,7 @@ fn strip_prefix_ignoring_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str
 fn user(text: &str) -> (&str, &str) {
     match text.find('@') {
         Some(at)
-            if text.starts_with(|c: char| c.is_ascii_alphabetic())
-                && text[..at].chars().all(|c| c.is_ascii_alphanumeric() || c == '-') =>
+            if text.starts_with(|c: char| c.is_ascii_alphabetic()) && text[..at].chars().all(|c| c.is_ascii_alphanumeric() || c == '-') =>
         {
             text.split_at(at + 1)
         }
@@ -168,10 +168,7 @@ mod tests {
 
     #[test]
     fn remote_bases_are_taken_apart() {
-        assert_eq!(
-            taken("github.com/org/repo//dist/app?ref=1.0.0"),
-            base("https://github.com/org/repo", "dist/app", Some("1.0.0"))
-        );
+        assert_eq!(taken("github.com/org/repo//dist/app?ref=1.0.0"), base("https://github.com/org/repo", "dist/app", Some("1.0.0")));
         assert_eq!(
             taken("https://github.com/org/repo/dist/app?ref=v1&timeout=90"),
             base("https://github.com/org/repo", "dist/app", Some("v1"))

@@ -28,8 +28,7 @@ pub(super) fn affix(resources: &mut [Resource], prefix: &str, suffix: &str) {
 /// Gives generated objects their final names.
 pub(super) fn add_hashes(resources: &mut [Resource], file: &str) -> Result<(), Error> {
     for resource in resources.iter_mut().filter(|resource| resource.needs_hash) {
-        let suffix = hash::suffix(resource)
-            .map_err(|cause| Error::object(file, resource.id().to_string(), cause))?;
+        let suffix = hash::suffix(resource).map_err(|cause| Error::object(file, resource.id().to_string(), cause))?;
         resource.remember();
         let name = format!("{}-{suffix}", resource.name());
         resource.set_name(&name);

@@ -25,9 +25,5 @@ pub(super) fn apply(resources: &mut [Resource], replica: &Replica, file: &str) -
                 .map_err(|cause| Error::object(file, resource.id().to_string(), cause))?;
         }
     }
-    if found {
-        Ok(())
-    } else {
-        Err(Error::invalid(file, format!("replicas: there is no workload named {}", replica.name)))
-    }
+    if found { Ok(()) } else { Err(Error::invalid(file, format!("replicas: there is no workload named {}", replica.name))) }
 }

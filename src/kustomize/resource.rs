@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::error::Error;
 use super::identity::{Gvk, Id};
-use super::node::{Node, documents, key_is_text};
+use super::node::{Node, key_is_text};
+use super::parse::documents;
 use super::scalars::Dialect;
 
 /// What a generator does to an object of the same identity.
@@ -39,15 +40,7 @@ pub(super) struct Resource {
 
 impl Resource {
     pub(super) fn new(node: Node) -> Self {
-        Self {
-            node,
-            previous: Vec::new(),
-            prefixes: Vec::new(),
-            suffixes: Vec::new(),
-            needs_hash: false,
-            touched: false,
-            deleted: false,
-        }
+        Self { node, previous: Vec::new(), prefixes: Vec::new(), suffixes: Vec::new(), needs_hash: false, touched: false, deleted: false }
     }
 
     pub(super) fn gvk(&self) -> Gvk {
@@ -63,10 +56,7 @@ impl Resource {
     }
 
     fn meta(&self, key: &str) -> &str {
-        self.node
-            .get("metadata")
-            .and_then(|meta| meta.get(key))
-            .map_or("", scalar_text)
+        self.node.get("metadata").and_then(|meta| meta.get(key)).map_or("", scalar_text)
     }
 
     pub(super) fn name(&self) -> &str {
@@ -96,12 +86,7 @@ impl Resource {
 
     pub(super) fn id(&self) -> Id {
         let gvk = self.gvk();
-        Id {
-            cluster_scoped: gvk.is_cluster_scoped(),
-            gvk,
-            name: self.name().to_owned(),
-            namespace: self.namespace().to_owned(),
-        }
+        Id { cluster_scoped: gvk.is_cluster_scoped(), gvk, name: self.name().to_owned(), namespace: self.namespace().to_owned() }
     }
 
     /// The former identities, the oldest first. They carry today's API version, and their scope
@@ -111,10 +96,7 @@ impl Resource {
         self.previous
             .iter()
             .map(|previous| Id {
-                gvk: Gvk {
-                    kind: previous.kind.clone(),
-                    ..now.clone()
-                },
+                gvk: Gvk { kind: previous.kind.clone(), ..now.clone() },
                 name: previous.name.clone(),
                 namespace: previous.namespace.clone(),
                 cluster_scoped: false,
@@ -127,17 +109,12 @@ impl Resource {
     }
 
     pub(super) fn matches_any_id(&self, id: &Id) -> bool {
-        !self.deleted
-            && (self.id().same(id) || self.previous_ids().iter().any(|previous| previous.same(id)))
+        !self.deleted && (self.id().same(id) || self.previous_ids().iter().any(|previous| previous.same(id)))
     }
 
     pub(super) fn remember(&mut self) {
         let id = self.id();
-        self.previous.push(Previous {
-            namespace: id.effective_namespace().to_owned(),
-            name: id.name,
-            kind: id.gvk.kind,
-        });
+        self.previous.push(Previous { namespace: id.effective_namespace().to_owned(), name: id.name, kind: id.gvk.kind });
         self.touched = true;
     }
 
@@ -148,8 +125,8 @@ impl Resource {
             texts.extend(self.node.metadata_texts(field));
             self.node.set_metadata_texts(field, texts);
         }
-        self.set_name(&old.name().to_owned());
-        self.set_namespace(&old.namespace().to_owned());
+        self.set_name(old.name());
+        self.set_namespace(old.namespace());
         self.previous.clone_from(&old.previous);
         self.prefixes.clone_from(&old.prefixes);
         self.suffixes.clone_from(&old.suffixes);
@@ -233,12 +210,10 @@ pub(super) fn resources(text: &str, file: &str) -> Result<Vec<Resource>, Error> 
 /// A `List` that is alone in its file is opened where it stands.
 fn unwrapped(nodes: Vec<Node>) -> Vec<Node> {
     match nodes.as_slice() {
-        [list] if matches!(list.get("kind").map(Node::as_text), Some("List" | "ResourceList")) => {
-            match list.get("items") {
-                Some(Node::Sequence(items)) => items.clone(),
-                _ => nodes,
-            }
-        }
+        [list] if matches!(list.get("kind").map(Node::as_text), Some("List" | "ResourceList")) => match list.get("items") {
+            Some(Node::Sequence(items)) => items.clone(),
+            _ => nodes,
+        },
         _ => nodes,
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn resolve(text: &str, dialect: Dialect) -> Resolved {
         return word;
     }
     match first {
-        '.' => decimal(text).map_or(Resolved::Text, Resolved::Float),
+        '.' => separated(text).and_then(|plain| decimal(&plain)).map_or(Resolved::Text, Resolved::Float),
         '+' | '-' | '0'..='9' => number(text),
         _ => Resolved::Text,
     }
@@ -50,12 +50,8 @@ fn word(text: &str, dialect: Dialect) -> Option<Resolved> {
         ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => Resolved::Float(f64::INFINITY),
         "-.inf" | "-.Inf" | "-.INF" => Resolved::Float(f64::NEG_INFINITY),
         "<<" => Resolved::Merge,
-        "y" | "Y" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" if dialect == Dialect::V2 => {
-            Resolved::Bool(true)
-        }
-        "n" | "N" | "no" | "No" | "NO" | "off" | "Off" | "OFF" if dialect == Dialect::V2 => {
-            Resolved::Bool(false)
-        }
+        "y" | "Y" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" if dialect == Dialect::V2 => Resolved::Bool(true),
+        "n" | "N" | "no" | "No" | "NO" | "off" | "Off" | "OFF" if dialect == Dialect::V2 => Resolved::Bool(false),
         _ => return None,
     })
 }
@@ -69,6 +65,15 @@ fn number(text: &str) -> Resolved {
         return whole;
     }
     decimal(&plain).map_or(Resolved::Text, Resolved::Float)
+}
+
+/// Without underscores, which after a leading point stand only between digits.
+fn separated(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    let digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
+    let between = |at: usize| digit(at.checked_sub(1)) && digit(Some(at + 1));
+    let placed = (0..bytes.len()).all(|at| bytes[at] != b'_' || between(at));
+    placed.then(|| text.replace('_', ""))
 }
 
 fn integer(plain: &str) -> Option<Resolved> {
@@ -135,9 +140,7 @@ pub(super) fn is_sexagesimal(text: &str) -> bool {
     let Some(head) = parts.next() else {
         return false;
     };
-    if !head.starts_with(|c: char| c.is_ascii_digit())
-        || !head.chars().all(|c| c.is_ascii_digit() || c == '_')
-    {
+    if !head.starts_with(|c: char| c.is_ascii_digit()) || !head.chars().all(|c| c.is_ascii_digit() || c == '_') {
         return false;
     }
     let tail: Vec<&str> = parts.collect();
@@ -150,9 +153,7 @@ pub(super) fn is_sexagesimal(text: &str) -> bool {
         _ => false,
     };
     let (whole, fraction) = last.split_once('.').unwrap_or((last, ""));
-    middle.iter().all(|part| sixty(part))
-        && sixty(whole)
-        && fraction.chars().all(|c| c.is_ascii_digit() || c == '_')
+    middle.iter().all(|part| sixty(part)) && sixty(whole) && fraction.chars().all(|c| c.is_ascii_digit() || c == '_')
 }
 
 /// The RFC 3339 form of a timestamp as Go's parser takes it.
@@ -181,12 +182,16 @@ pub(super) fn timestamp(text: &str) -> Option<String> {
         return None;
     }
     let (fraction, rest) = fraction(rest);
-    let zone = if zoned { zone(rest)? } else if rest.is_empty() { "Z".to_owned() } else { return None };
+    let zone = if zoned {
+        zone(rest)?
+    } else if rest.is_empty() {
+        "Z".to_owned()
+    } else {
+        return None;
+    };
     let fraction = fraction.trim_end_matches('0');
     let dot = if fraction.is_empty() { "" } else { "." };
-    Some(format!(
-        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{dot}{fraction}{zone}"
-    ))
+    Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{dot}{fraction}{zone}"))
 }
 
 fn one_or_two(text: &str) -> Option<(u32, &str)> {
@@ -233,7 +238,7 @@ fn zone(text: &str) -> Option<String> {
 fn days_in(year: u32, month: u32) -> u32 {
     match month {
         4 | 6 | 9 | 11 => 30,
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
         2 => 28,
         _ => 31,
     }
@@ -261,6 +266,8 @@ mod tests {
         assert_eq!(resolve("18446744073709551615", Dialect::V3), Resolved::Unsigned(u64::MAX));
         assert_eq!(resolve("18446744073709551616", Dialect::V3), Resolved::Float(18_446_744_073_709_551_616.0));
         assert_eq!(resolve("0.1.2", Dialect::V3), Resolved::Text);
+        assert_eq!(resolve(".3_5", Dialect::V3), Resolved::Float(0.35));
+        assert_eq!(resolve("._5", Dialect::V3), Resolved::Text);
     }
 
     #[test]

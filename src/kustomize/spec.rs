@@ -8,7 +8,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::error::Error;
-use super::node::{document, to_value_v2};
+use super::node::to_value_v2;
+use super::parse::document;
 use super::scalars::Dialect;
 
 /// The names of a kustomization file, in the order kustomize tries them.
@@ -178,16 +179,10 @@ impl Kustomization {
         let Value::Object(fields) = &value else {
             return Err(Error::invalid(file, "the kustomization is empty"));
         };
-        if let Some(feature) = UNSUPPORTED
-            .iter()
-            .find(|feature| fields.get(**feature).is_some_and(|value| !is_zero(value)))
-        {
+        if let Some(feature) = UNSUPPORTED.iter().find(|feature| fields.get(**feature).is_some_and(|value| !is_zero(value))) {
             return Err(Error::unsupported(file, *feature));
         }
-        if fields
-            .iter()
-            .all(|(key, value)| key == "apiVersion" || key == "kind" || is_zero(value) && !value.is_array())
-        {
+        if fields.iter().all(|(key, value)| key == "apiVersion" || key == "kind" || is_zero(value) && !value.is_array()) {
             return Err(Error::invalid(file, "the kustomization is empty"));
         }
         let mut known = fields.clone();
@@ -209,23 +204,14 @@ impl Kustomization {
             "" | "Kustomization" => "kustomize.config.k8s.io/v1beta1",
             "Component" => "kustomize.config.k8s.io/v1alpha1",
             other => {
-                return Err(Error::invalid(
-                    file,
-                    format!("kind is {other}, and should be Kustomization or Component"),
-                ));
+                return Err(Error::invalid(file, format!("kind is {other}, and should be Kustomization or Component")));
             }
         };
         if !self.api_version.is_empty() && self.api_version != wanted {
-            return Err(Error::invalid(
-                file,
-                format!("apiVersion is {}, and should be {wanted}", self.api_version),
-            ));
+            return Err(Error::invalid(file, format!("apiVersion is {}, and should be {wanted}", self.api_version)));
         }
         if self.config_map_generator.iter().any(|generator| !generator.secret_type.is_empty()) {
-            return Err(Error::UnknownField {
-                file: file.to_owned(),
-                field: "configMapGenerator.type".to_owned(),
-            });
+            return Err(Error::UnknownField { file: file.to_owned(), field: "configMapGenerator.type".to_owned() });
         }
         Ok(())
     }
@@ -234,17 +220,11 @@ impl Kustomization {
 /// Null is the absence of a field, and an empty string in a list.
 fn without_nulls(value: Value) -> Value {
     match value {
-        Value::Object(map) => Value::Object(
-            map.into_iter()
-                .filter(|(_, value)| !value.is_null())
-                .map(|(key, value)| (key, without_nulls(value)))
-                .collect(),
-        ),
+        Value::Object(map) => {
+            Value::Object(map.into_iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key, without_nulls(value))).collect())
+        }
         Value::Array(items) => Value::Array(
-            items
-                .into_iter()
-                .map(|item| if item.is_null() { Value::String(String::new()) } else { without_nulls(item) })
-                .collect(),
+            items.into_iter().map(|item| if item.is_null() { Value::String(String::new()) } else { without_nulls(item) }).collect(),
         ),
         other => other,
     }
@@ -263,14 +243,9 @@ fn is_zero(value: &Value) -> bool {
 
 fn unreadable(file: &str, error: &serde_json::Error) -> Error {
     let cause = error.to_string();
-    let field = cause
-        .strip_prefix("unknown field `")
-        .and_then(|rest| rest.split('`').next());
+    let field = cause.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
     match field {
-        Some(field) => Error::UnknownField {
-            file: file.to_owned(),
-            field: field.to_owned(),
-        },
+        Some(field) => Error::UnknownField { file: file.to_owned(), field: field.to_owned() },
         None => Error::invalid(file, cause),
     }
 }

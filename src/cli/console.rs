@@ -1,0 +1,65 @@
+//! The console, and one frame of it.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+
+use super::{Failure, Global, Outcome, PATIENCE, output, session};
+use crate::domain::target::Target;
+use crate::session::operations::Operator;
+use crate::session::view::FleetView;
+use crate::ui::{self, Colour, Options, Port};
+
+fn options(global: &Global) -> Options {
+    Options {
+        read_only: global.read_only,
+        contexts: Vec::new(),
+        ascii: global.ascii,
+        colour: Colour::detect(|name| std::env::var(name).ok()),
+        ..Options::default()
+    }
+}
+
+pub(super) async fn run(global: &Global) -> Outcome {
+    if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
+        return Err(Failure::usage("the console needs a terminal; use `pilothouse status`, or --snapshot fleet for one frame"));
+    }
+    let session = session(global, global.drive, true)?;
+    let (operator, outcomes) = Operator::new(Arc::clone(&session));
+    let driving = global.drive;
+    let view = session.view();
+    let port = Port { view: view.clone(), outcomes, send: Box::new(move |command| operator.send(command)) };
+    let ended = ui::run(port, options(global)).await;
+    if driving {
+        let flying = in_flight(&view.borrow());
+        if !flying.is_empty() {
+            output::complain(&format!("rollouts in flight, which nobody drives until the next driver comes: {}", flying.join(", ")));
+        }
+    }
+    session.close().await;
+    ended.map(|_| 0).map_err(Failure::failed)
+}
+
+fn in_flight(view: &FleetView) -> Vec<String> {
+    view.contexts
+        .iter()
+        .flat_map(|c| c.canaries.iter().filter(|canary| canary.phase.is_in_flight()).map(move |canary| Target::new(&c.name, &canary.key).to_string()))
+        .collect()
+}
+
+pub(super) async fn snapshot(global: &Global) -> Outcome {
+    let address = global.snapshot.as_deref().unwrap_or("fleet");
+    let (width, height) = global
+        .size
+        .split_once('x')
+        .and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)))
+        .filter(|(w, h)| (1..=500).contains(w) && (1..=300).contains(h))
+        .ok_or_else(|| Failure::usage(format!("--size {} is not COLUMNSxROWS, for example 120x36", global.size)))?;
+    let session = session(global, false, true)?;
+    let view = session.settled(PATIENCE).await;
+    let frame = ui::snapshot(&view, address, width, height, &options(global), jiff::Timestamp::now()).map_err(Failure::usage)?;
+    output::print(&frame);
+    if !frame.ends_with('\n') {
+        output::print("\n");
+    }
+    Ok(0)
+}

@@ -1,0 +1,379 @@
+//! One context: connect, watch, drive where told to, and say how it stands. It never ends by itself, and
+//! nothing it does can delay another.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+use super::analyst::Analyst;
+use super::driving::{self, Scope};
+use super::series::{self, Series};
+use super::sync::{self, SyncStatus};
+use super::view::{ContextView, DriverView, Link};
+use super::{fleet::Settings, show};
+use crate::domain::driver::Drive;
+use crate::domain::fleet::Provider;
+use crate::domain::text::clean;
+use crate::kubernetes::access::Access;
+use crate::kubernetes::cluster::{Cluster, Policy};
+use crate::kubernetes::contexts::Contexts;
+use crate::kubernetes::error::ApiError;
+use crate::kubernetes::kinds::Kind;
+use crate::kubernetes::lease::{Claim, Lease};
+use crate::kubernetes::observe::flagger_traces;
+use crate::kubernetes::store::WatchState;
+use crate::metrics::prometheus::Source;
+use crate::runner::rollouts::Reports;
+
+/// A context has this long to answer before it is shown as a dated row.
+pub const CONNECT: Duration = Duration::from_secs(8);
+const SLOWEST_RETRY: Duration = Duration::from_secs(30);
+/// How often an observer asks who drives.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// One context of the fleet.
+pub struct Context {
+    pub name: String,
+    pub provider: Provider,
+    settings: Arc<Settings>,
+    contexts: Contexts,
+    link: Mutex<Link>,
+    cluster: watch::Sender<Option<Arc<Cluster>>>,
+    lease: Mutex<Option<Arc<Lease>>>,
+    /// Whether this process is to drive.
+    pub drive: watch::Sender<bool>,
+    holder: Mutex<Option<String>>,
+    version: Mutex<Option<String>>,
+    problems: Mutex<Vec<String>>,
+    reports: Arc<Reports>,
+    series: Arc<Series>,
+    pub sync: Option<Arc<SyncStatus>>,
+    changed: Arc<Notify>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Context {
+    pub(super) fn new(name: &str, provider: Provider, settings: Arc<Settings>, contexts: Contexts, changed: Arc<Notify>) -> Arc<Self> {
+        let sync = settings.sync_source(&provider).map(|source| Arc::new(SyncStatus::new(&source)));
+        Arc::new(Self {
+            name: name.into(),
+            link: Mutex::new(Link::Connecting { since: Timestamp::now() }),
+            cluster: watch::channel(None).0,
+            lease: Mutex::default(),
+            drive: watch::channel(settings.drive && provider.drive != Drive::Observe).0,
+            holder: Mutex::default(),
+            version: Mutex::default(),
+            problems: Mutex::default(),
+            reports: Arc::default(),
+            series: Arc::default(),
+            sync,
+            provider,
+            settings,
+            contexts,
+            changed,
+        })
+    }
+
+    /// The cluster, once it has answered.
+    #[must_use]
+    pub fn cluster(&self) -> Option<Arc<Cluster>> {
+        self.cluster.borrow().clone()
+    }
+
+    /// The lease that this process keeps, while it does.
+    #[must_use]
+    pub fn lease(&self) -> Option<Arc<Lease>> {
+        lock(&self.lease).clone()
+    }
+
+    fn set_link(&self, link: Link) {
+        *lock(&self.link) = link;
+        self.changed.notify_one();
+    }
+
+    fn news(&self) -> Arc<dyn Fn() + Send + Sync> {
+        let changed = Arc::clone(&self.changed);
+        Arc::new(move || changed.notify_one())
+    }
+
+    /// Connects, and stays connected, until the task is dropped.
+    pub(super) async fn run(self: Arc<Self>) {
+        let mut retry = Duration::from_secs(2);
+        loop {
+            match self.connect().await {
+                Ok(cluster) => {
+                    retry = Duration::from_secs(2);
+                    self.cluster.send_replace(Some(Arc::clone(&cluster)));
+                    self.set_link(Link::Live);
+                    Arc::clone(&self).live(cluster).await;
+                }
+                Err(link) => {
+                    tracing::warn!(context = %self.name, ?link, "not connected");
+                    let since = match &*lock(&self.link) {
+                        Link::Unreachable { since, .. } | Link::Unauthorized { since, .. } | Link::Connecting { since } => *since,
+                        _ => Timestamp::now(),
+                    };
+                    self.set_link(match link {
+                        Link::Unauthorized { why, .. } => Link::Unauthorized { since, why },
+                        Link::Unreachable { why, .. } => Link::Unreachable { since, why },
+                        other => other,
+                    });
+                    tokio::time::sleep(retry).await;
+                    retry = (retry * 2).min(SLOWEST_RETRY);
+                }
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<Arc<Cluster>, Link> {
+        let now = Timestamp::now();
+        let unreachable = |why: String| Link::Unreachable { since: now, why: clean(&why) };
+        let attempt = async {
+            let client = self.contexts.client(&self.name, self.settings.interactive).await.map_err(|e| {
+                let why = e.to_string();
+                if why.contains("auth") { Link::Unauthorized { since: now, why } } else { unreachable(why) }
+            })?;
+            let access = Access::new(client.clone());
+            let version = access.get("/version").await.map_err(|e| match e {
+                ApiError::Unauthorized { .. } => Link::Unauthorized { since: now, why: e.to_string() },
+                other => unreachable(other.to_string()),
+            })?;
+            // `/version` is open to everybody; who we are is not.
+            if let Err(error @ ApiError::Unauthorized { .. }) = crate::kubernetes::verbs::who(&access).await {
+                return Err(Link::Unauthorized { since: now, why: error.to_string() });
+            }
+            *lock(&self.version) = Some(clean(crate::kubernetes::json::text(&version, "/gitVersion")));
+            let policy = Policy { drive: self.provider.drive, mesh: self.provider.mesh.clone() };
+            Ok(Arc::new(Cluster::new(client, policy)))
+        };
+        tokio::time::timeout(CONNECT, attempt).await.unwrap_or_else(|_| Err(unreachable(format!("no answer within {}s", CONNECT.as_secs()))))
+    }
+
+    /// Where this context's metrics come from; a mistake in it is a problem of the row.
+    fn source(&self, access: &Access) -> Source {
+        let made = match self.provider.prometheus.as_ref() {
+            Some(p) => match (&p.url, &p.service) {
+                (Some(url), _) => Source::url(url),
+                (None, Some(service)) => Source::service(access.clone(), service),
+                (None, None) => Ok(Source::None),
+            },
+            None => Ok(Source::None),
+        };
+        made.unwrap_or_else(|error| {
+            lock(&self.problems).push(error.to_string());
+            Source::None
+        })
+    }
+
+    async fn live(self: Arc<Self>, cluster: Arc<Cluster>) {
+        lock(&self.problems).clear();
+        let source = self.source(&cluster.access);
+        let mut tasks = JoinSet::new();
+        {
+            let cluster = Arc::clone(&cluster);
+            tasks.spawn(async move { cluster.watch().await });
+        }
+        if self.settings.series {
+            tasks.spawn(series::run(Arc::clone(&cluster), source.clone(), Arc::clone(&self.series), self.news()));
+        }
+        if let (Some(status), Some(from)) = (&self.sync, self.settings.sync_source(&self.provider)) {
+            let this = Arc::clone(&self);
+            let leader = sync::leadership(Arc::new(move || this.lease()));
+            tasks.spawn(sync::run(from, Arc::clone(&cluster), leader, Arc::clone(status), self.news()));
+        }
+        let analyst = Arc::new(Analyst { access: cluster.access.clone(), source, in_cluster: self.settings.in_cluster });
+        tasks.spawn(Arc::clone(&self).drive_when_told(Arc::clone(&cluster), analyst));
+        tasks.spawn(Arc::clone(&self).watch_link(cluster));
+        while tasks.join_next().await.is_some() {}
+    }
+
+    /// Takes and gives up the lease as [`Context::drive`] says, unless a Flagger drives.
+    async fn drive_when_told(self: Arc<Self>, cluster: Arc<Cluster>, analyst: Arc<Analyst>) {
+        let mut told = self.drive.subscribe();
+        loop {
+            while !(*told.borrow_and_update() && cluster.store.is_complete() && self.flagger(&cluster).is_none()) {
+                tokio::select! {
+                    changed = told.changed() => if changed.is_err() { return },
+                    () = tokio::time::sleep(Duration::from_millis(200)) => {}
+                }
+            }
+            let lease = Lease::new(cluster.access.clone(), &self.settings.lease_namespace, self.settings.identity.clone());
+            *lock(&self.lease) = Some(Arc::clone(&lease));
+            let mut driving = JoinSet::new();
+            driving.spawn(driving::run(Arc::clone(&cluster), Arc::clone(&analyst), Arc::clone(&lease), Arc::clone(&self.reports), self.news(), Scope::All));
+            let mut states = lease.states();
+            while *told.borrow_and_update() && self.flagger(&cluster).is_none() {
+                tokio::select! {
+                    changed = told.changed() => if changed.is_err() { break },
+                    changed = states.changed() => {
+                        if let (Ok(()), Some(sync)) = (changed, &self.sync) {
+                            sync.kick.notify_one();
+                        }
+                    }
+                    () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                }
+            }
+            driving.shutdown().await;
+            *lock(&self.lease) = None;
+            lease.release().await;
+            self.changed.notify_one();
+        }
+    }
+
+    /// Why a Flagger keeps us from driving here.
+    fn flagger(&self, cluster: &Cluster) -> Option<String> {
+        (self.provider.drive == Drive::Auto).then(|| flagger_traces(cluster).reason()).flatten()
+    }
+
+    /// Drives one canary for as long as `until` lasts, where nobody else does.
+    ///
+    /// # Errors
+    /// Why the lease cannot be had.
+    pub async fn drive_for(&self, key: crate::domain::target::CanaryKey, until: impl Future<Output = ()>) -> Result<(), String> {
+        let cluster = self.cluster().ok_or("the cluster has not answered")?;
+        if let Some(why) = self.flagger(&cluster) {
+            return Err(why);
+        }
+        let analyst = Arc::new(Analyst { access: cluster.access.clone(), source: self.source(&cluster.access), in_cluster: self.settings.in_cluster });
+        let lease = Lease::new(cluster.access.clone(), &self.settings.lease_namespace, self.settings.identity.clone());
+        let mut driving = JoinSet::new();
+        driving.spawn(driving::run(cluster, analyst, Arc::clone(&lease), Arc::clone(&self.reports), self.news(), Scope::One(key)));
+        until.await;
+        driving.shutdown().await;
+        let denied = match lease.claim() {
+            Claim::Denied(why) => Some(why),
+            _ => None,
+        };
+        lease.release().await;
+        denied.map_or(Ok(()), Err)
+    }
+
+    /// Keeps the link's state, and for observers who holds the lease.
+    async fn watch_link(self: Arc<Self>, cluster: Arc<Cluster>) {
+        let mut looked = std::time::Instant::now().checked_sub(LOOK);
+        loop {
+            tokio::select! {
+                () = cluster.store.changed.notified() => {}
+                () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            }
+            if self.lease().is_none() && looked.is_none_or(|at| at.elapsed() >= LOOK) {
+                looked = Some(std::time::Instant::now());
+                match Lease::holder(&cluster.access, &self.settings.lease_namespace).await {
+                    Ok(holder) => *lock(&self.holder) = holder,
+                    Err(error @ (ApiError::Timeout { .. } | ApiError::Unreachable { .. })) => {
+                        self.stale(Timestamp::now(), error.to_string());
+                        continue;
+                    }
+                    Err(_) => {}
+                }
+            }
+            let silent = self.lease().and_then(|lease| match lease.claim() {
+                Claim::Lost(why) => Some((Timestamp::now(), why)),
+                _ => None,
+            });
+            match show::degraded(&cluster).or(silent) {
+                Some((since, why)) => self.stale(since, why),
+                None => {
+                    let was_live = lock(&self.link).is_live();
+                    if !was_live {
+                        *lock(&self.link) = Link::Live;
+                    }
+                    self.changed.notify_one();
+                }
+            }
+        }
+    }
+
+    fn stale(&self, since: Timestamp, why: String) {
+        let mut link = lock(&self.link);
+        let since = match &*link {
+            Link::Stale { since, .. } => *since,
+            _ => since,
+        };
+        let next = Link::Stale { since, why: clean(&why) };
+        if *link != next {
+            *link = next;
+            drop(link);
+            self.changed.notify_one();
+        }
+    }
+
+    fn driver(&self, cluster: Option<&Cluster>) -> DriverView {
+        let Some(cluster) = cluster else { return DriverView::Unknown };
+        if let Some(why) = self.flagger(cluster) {
+            return DriverView::Flagger { why };
+        }
+        match self.lease().map(|l| l.claim()) {
+            Some(Claim::Held) => DriverView::Here,
+            Some(Claim::Other(holder)) => DriverView::Elsewhere { holder },
+            Some(Claim::Denied(why) | Claim::Lost(why)) => DriverView::Nobody { why },
+            Some(Claim::Unknown) => DriverView::Unknown,
+            None => match lock(&self.holder).clone() {
+                Some(holder) => DriverView::Elsewhere { holder },
+                None if self.provider.drive == Drive::Observe => DriverView::Nobody { why: "drive: observe".into() },
+                None => DriverView::Nobody { why: "nobody holds the lease".into() },
+            },
+        }
+    }
+
+    /// Whether the first picture is complete, or will not get any better soon.
+    #[must_use]
+    pub fn has_answered(&self) -> bool {
+        match &*lock(&self.link) {
+            Link::Connecting { .. } => false,
+            Link::Live => {
+                let driver_known = self.driver(self.cluster().as_deref()) != DriverView::Unknown;
+                let synced = self.sync.as_ref().is_none_or(|s| *s.turns.borrow() > 0);
+                self.cluster().is_some_and(|c| c.store.is_complete()) && driver_known && synced
+            }
+            _ => true,
+        }
+    }
+
+    /// This context's part of the read model.
+    #[must_use]
+    pub fn view(&self) -> ContextView {
+        let cluster = self.cluster();
+        let mut problems = lock(&self.problems).clone();
+        if let Some(cluster) = &cluster {
+            problems.extend(show::problems(cluster));
+            if self.provider.prometheus.is_none() && !cluster.store.canaries().is_empty() {
+                problems.push("no Prometheus is configured: set prometheus in the fleet file, or --prometheus URL".into());
+            }
+        }
+        ContextView {
+            name: clean(&self.name),
+            provider: clean(&self.provider.name),
+            environment: self.provider.environment.as_deref().map(clean),
+            wave: self.provider.wave,
+            mesh: self.provider.mesh.clone(),
+            link: lock(&self.link).clone(),
+            heard: cluster.as_ref().and_then(|c| c.store.heard()),
+            server_version: lock(&self.version).clone(),
+            driver: self.driver(cluster.as_deref()),
+            sync: self.sync.as_ref().map(|s| s.get()),
+            canaries: cluster.as_ref().map(|c| show::canaries(c, &self.reports, &self.series)).unwrap_or_default(),
+            problems,
+        }
+    }
+
+    /// Hands the lease over before the process ends.
+    pub(super) async fn hand_over(&self) {
+        let lease = lock(&self.lease).take();
+        if let Some(lease) = lease {
+            lease.release().await;
+        }
+    }
+
+    /// Whether the Canary CRD is missing.
+    #[must_use]
+    pub fn lacks_crds(&self) -> bool {
+        self.cluster().is_some_and(|c| c.store.state(Kind::Canary) == WatchState::Absent)
+    }
+}

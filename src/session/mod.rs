@@ -1,0 +1,16 @@
+//! The assembly that console, command line and daemon share: contexts in, a read model out, commands in.
+//!
+//! Here adapters are put together. One task a context, so that a dead one is a row and not a wait; one
+//! aggregation that publishes the whole fleet. Never here: drawing, printing, exiting. Read `fleet.rs`
+//! first, then `context.rs`; the read model is `view.rs`.
+
+pub mod analyst;
+pub mod command;
+pub mod context;
+pub mod driving;
+pub mod fleet;
+pub mod operations;
+pub mod series;
+pub mod show;
+pub mod sync;
+pub mod view;
