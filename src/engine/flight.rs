@@ -6,7 +6,7 @@ use super::analysis::{self, Judgement};
 use super::effect::{Effect, Say, Scale};
 use super::observation::{Observation, Round, Route, Workload};
 use super::report::{Reason, Report};
-use super::step::{KIND, Step, close_gate, current_round, held, latest_tick, mend, moved_on, next_tick, record, start};
+use super::step::{KIND, Step, calm, close_gate, current_round, held, latest_tick, mend, moved_on, next_tick, record, start};
 use crate::domain::canary::{HookKind, Strategy};
 use crate::domain::phase::Phase;
 use crate::domain::readiness::Readiness;
@@ -93,7 +93,7 @@ pub(super) fn analyse(seen: &Observation, target: &Workload, now: Timestamp) -> 
     }
     let Some(tick) = latest_tick(seen, now) else {
         let until = next_tick(seen, now).unwrap_or(now);
-        return Step::wait(Report::new(Reason::Interval, next_move(seen)).until(until));
+        return calm(seen, now, Report::new(Reason::Interval, next_move(seen)).until(until));
     };
     if seen.status.failed_checks >= analysis.failed_checks_limit() {
         let k = analysis.failed_checks_limit();
@@ -310,7 +310,7 @@ pub(super) fn promote(seen: &Observation, target: &Workload, now: Timestamp) -> 
     }
     if latest_tick(seen, now).is_none() {
         let until = next_tick(seen, now).unwrap_or(now);
-        return Step::wait(Report::new(Reason::Interval, "primary is ready; then routes traffic back to it").until(until));
+        return calm(seen, now, Report::new(Reason::Interval, "primary is ready; then routes traffic back to it").until(until));
     }
     if let Some(step) = return_traffic(seen, now) {
         return step;
@@ -383,7 +383,7 @@ pub(super) fn finalise(seen: &Observation, target: &Workload, now: Timestamp) ->
     }
     if latest_tick(seen, now).is_none() {
         let until = next_tick(seen, now).unwrap_or(now);
-        return Step::wait(Report::new(Reason::Interval, "then scales the target to zero").until(until));
+        return calm(seen, now, Report::new(Reason::Interval, "then scales the target to zero").until(until));
     }
     if target.replicas > 0 {
         return Step::act(Effect::ScaleTarget(Scale::Zero), "scales the target to zero");

@@ -141,6 +141,19 @@ pub(super) fn held(seen: &Observation, now: Timestamp, report: Report) -> Step {
     Step { effect: Some(Effect::WriteStatus { status: Box::new(status), say }), wake: report.until, report }
 }
 
+/// A wait that is as it should be. Trouble that was put on record before is over, and is taken off it.
+pub(super) fn calm(seen: &Observation, now: Timestamp, report: Report) -> Step {
+    let mut state = seen.engine();
+    let troubles = [Reason::PrimaryNotReady, Reason::CanaryNotReady, Reason::Invalid, Reason::TargetMissing, Reason::WriteFailed, Reason::Suspended, Reason::Paused];
+    if !state.report.as_ref().is_some_and(|(word, _)| troubles.iter().any(|r| reason_word(*r) == *word)) {
+        return Step::wait(report);
+    }
+    state.report = None;
+    let mut status = seen.status.clone();
+    status.set_engine(&state, now);
+    Step { effect: Some(Effect::WriteStatus { status: Box::new(status), say: Vec::new() }), wake: report.until, report }
+}
+
 /// Reasons whose sentence is news each time it changes; the others are written once per reason.
 const fn is_news(reason: Reason) -> bool {
     matches!(reason, Reason::Invalid | Reason::TargetMissing | Reason::Paused | Reason::ForeignWrite)
@@ -256,7 +269,7 @@ fn settled(seen: &Observation, target: &Workload, now: Timestamp) -> Step {
     // What was promoted last never starts a rollout: going back to it by hand is a repair.
     let back_to_promoted = Revision::parse(&seen.status.last_promoted_spec).is_some_and(|p| p.hash == target.revision.hash);
     let changed = moved_on(seen, target) && (!back_to_promoted || configs_changed(seen));
-    if changed { detected(seen, target, now) } else { Step::wait(rest(seen)) }
+    if changed { detected(seen, target, now) } else { calm(seen, now, rest(seen)) }
 }
 
 /// The report of a canary that has nothing to do.
