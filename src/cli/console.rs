@@ -24,13 +24,13 @@ pub(super) async fn run(global: &Global) -> Outcome {
         return Err(Failure::usage("the console needs a terminal; use `pilothouse status`, or --snapshot fleet for one frame"));
     }
     let session = session(global, global.drive, true)?;
-    let (operator, outcomes) = Operator::new(Arc::clone(&session));
-    let driving = global.drive;
+    let (operator, outcomes) = Operator::new(Arc::clone(&session), true);
     let view = session.view();
     let port = Port { view: view.clone(), outcomes, send: Box::new(move |command| operator.send(command)) };
     let ended = ui::run(port, options(global)).await;
-    if driving {
-        let flying = in_flight(&view.borrow());
+    if session.contexts.iter().any(|c| c.lease().is_some()) {
+        let driven: Vec<_> = session.contexts.iter().filter(|c| c.lease().is_some()).map(|c| c.name.as_str()).collect();
+        let flying = in_flight(&view.borrow(), &driven);
         if !flying.is_empty() {
             output::complain(&format!("rollouts in flight, which nobody drives until the next driver comes: {}", flying.join(", ")));
         }
@@ -39,10 +39,14 @@ pub(super) async fn run(global: &Global) -> Outcome {
     ended.map(|_| 0).map_err(Failure::failed)
 }
 
-fn in_flight(view: &FleetView) -> Vec<String> {
+/// Rollouts that stand still once this process is gone.
+fn in_flight(view: &FleetView, driven: &[&str]) -> Vec<String> {
     view.contexts
         .iter()
-        .flat_map(|c| c.canaries.iter().filter(|canary| canary.phase.is_in_flight()).map(move |canary| Target::new(&c.name, &canary.key).to_string()))
+        .filter(|c| driven.contains(&c.name.as_str()))
+        .flat_map(|c| {
+            c.canaries.iter().filter(|canary| canary.phase.is_in_flight()).map(move |canary| Target::new(&c.name, &canary.key).to_string())
+        })
         .collect()
 }
 

@@ -195,7 +195,9 @@ pub fn main() -> ExitCode {
 async fn run(cli: Cli) -> Outcome {
     let global = cli.global;
     match cli.command {
-        None if global.daemon => crate::daemon::run(settings(&global, true, false)?, contexts(&global)?, &global.listen).await.map_err(|e| Failure { code: e.code(), message: e.to_string() }),
+        None if global.daemon => crate::daemon::run(settings(&global, true, false)?, contexts(&global)?, &global.listen)
+            .await
+            .map_err(|e| Failure { code: e.code(), message: e.to_string() }),
         None if global.snapshot.is_some() => console::snapshot(&global).await,
         None => console::run(&global).await,
         Some(Command::Status) => status::status(&global).await,

@@ -59,7 +59,10 @@ fn table(view: &FleetView) -> String {
                 dash(sync.and_then(|s| s.pinned.as_deref())),
                 dash(sync.and_then(|s| s.applied_ref.as_deref())),
                 dash(sync.and_then(|s| s.promoted_ref.as_deref())),
-                sync.map_or_else(|| "-".into(), |s| if s.message.is_empty() { s.state.word().to_owned() } else { format!("{} ({})", s.state.word(), s.message) }),
+                sync.map_or_else(
+                    || "-".into(),
+                    |s| if s.message.is_empty() { s.state.word().to_owned() } else { format!("{} ({})", s.state.word(), s.message) },
+                ),
                 driver(c),
                 link(c),
             ]
@@ -116,10 +119,17 @@ pub(super) async fn gates(global: &Global) -> Outcome {
         .collect();
     let body: Vec<_> = waiting.iter().map(|(t, g, s)| serde_json::json!({"target": t, "gate": g, "since": s})).collect();
     output::show(global.output, "Gates", &body, || {
-        let rows: Vec<_> = waiting.iter().map(|(t, g, s)| vec![t.clone(), g.clone(), s.map(|s| format!("{s:.0}")).unwrap_or_default()]).collect();
+        let rows: Vec<_> =
+            waiting.iter().map(|(t, g, s)| vec![t.clone(), g.clone(), s.map(|s| format!("{s:.0}")).unwrap_or_default()]).collect();
         output::columns(&["CANARY", "GATE", "SINCE"], &rows)
     })?;
-    Ok(if view.contexts.iter().any(|c| !c.link.is_live()) { 4 } else if waiting.is_empty() { 0 } else { 3 })
+    Ok(if view.contexts.iter().any(|c| !c.link.is_live()) {
+        4
+    } else if waiting.is_empty() {
+        0
+    } else {
+        3
+    })
 }
 
 pub(super) async fn versions(global: &Global, providers: &[String]) -> Outcome {
@@ -187,7 +197,12 @@ pub(super) async fn why(global: &Global, target: &str) -> Outcome {
             out.push_str(&format!("{:.0}  {} by {} {word} {} {}\n", verdict.at, verdict.verb, verdict.who, verdict.why, verdict.note));
         }
         for event in canary.events.iter().take(12) {
-            out.push_str(&format!("{}  {}{}\n", event.at.map(|a| format!("{a:.0}")).unwrap_or_default(), if event.warning { "! " } else { "" }, event.message));
+            out.push_str(&format!(
+                "{}  {}{}\n",
+                event.at.map(|a| format!("{a:.0}")).unwrap_or_default(),
+                if event.warning { "! " } else { "" },
+                event.message
+            ));
         }
         out
     })?;

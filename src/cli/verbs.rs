@@ -15,12 +15,13 @@ pub(super) async fn verb(global: &Global, verb: Verb, target: &str, gate: &str) 
     let session = session(&global, false, false)?;
     if global.dry_run {
         let view = session.settled(super::PATIENCE).await;
-        let canary = view.canary(&target).ok_or_else(|| Failure::failed(format!("no canary {target}; pilothouse status shows which there are")))?;
+        let canary =
+            view.canary(&target).ok_or_else(|| Failure::failed(format!("no canary {target}; pilothouse status shows which there are")))?;
         verb.check(canary.phase, canary.paused.is_some()).map_err(Failure::refused)?;
         output::print(&format!("would {verb} {target} ({}, {} %): {}\n", canary.phase, canary.weight, verb.help()));
         return Ok(0);
     }
-    let (operator, _outcomes) = Operator::new(session);
+    let (operator, _outcomes) = Operator::new(session, false);
     match operator.verb(&target, verb, gate.into(), global.reason.clone(), String::new()).await {
         Ok(message) => {
             output::print(&format!("{target}: {message}\n"));

@@ -59,7 +59,8 @@ pub fn fleet(path: Option<&Path>) -> Result<Fleet, ConfigError> {
         Err(error) if !named && error.kind() == std::io::ErrorKind::NotFound => return Ok(Fleet::default()),
         Err(error) => return Err(ConfigError::Unreadable { path: shown, cause: error.to_string() }),
     };
-    let fleet: Fleet = serde_yaml::from_str(&text).map_err(|error| ConfigError::Unreadable { path: shown.clone(), cause: crate::domain::text::clean(&error.to_string()) })?;
+    let fleet: Fleet = serde_yaml::from_str(&text)
+        .map_err(|error| ConfigError::Unreadable { path: shown.clone(), cause: crate::domain::text::clean(&error.to_string()) })?;
     let mistakes = fleet.mistakes();
     if mistakes.is_empty() { Ok(fleet) } else { Err(ConfigError::Mistakes { path: shown, mistakes }) }
 }

@@ -41,7 +41,8 @@ type Gauges<L> = Family<L, Gauge<i64, AtomicI64>>;
 /// The exposition of what `view` shows.
 pub(super) fn encode(view: &FleetView) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
-    let (status, weight, total, up) = (Gauges::<Named>::default(), Gauges::<Weighted>::default(), Gauges::<Counted>::default(), Gauges::<Of>::default());
+    let (status, weight, total, up) =
+        (Gauges::<Named>::default(), Gauges::<Weighted>::default(), Gauges::<Counted>::default(), Gauges::<Of>::default());
     for context in &view.contexts {
         let name = || context.name.clone();
         up.get_or_create(&Of { context: name() }).set(i64::from(context.link.is_live()));
@@ -56,7 +57,9 @@ pub(super) fn encode(view: &FleetView) -> Result<String, fmt::Error> {
             total.get_or_create(&Counted { context: name(), namespace: namespace() }).inc();
             let share = i64::from(canary.weight);
             weight.get_or_create(&Weighted { context: name(), namespace: namespace(), workload: canary.key.name.clone() }).set(share);
-            weight.get_or_create(&Weighted { context: name(), namespace: namespace(), workload: format!("{}-primary", canary.key.name) }).set(100 - share);
+            weight
+                .get_or_create(&Weighted { context: name(), namespace: namespace(), workload: format!("{}-primary", canary.key.name) })
+                .set(100 - share);
         }
     }
     registry.register("flagger_canary_status", "Last known canary analysis result: 0 running, 1 successful, 2 failed", status);

@@ -144,7 +144,15 @@ pub(super) fn held(seen: &Observation, now: Timestamp, report: Report) -> Step {
 /// A wait that is as it should be. Trouble that was put on record before is over, and is taken off it.
 pub(super) fn calm(seen: &Observation, now: Timestamp, report: Report) -> Step {
     let mut state = seen.engine();
-    let troubles = [Reason::PrimaryNotReady, Reason::CanaryNotReady, Reason::Invalid, Reason::TargetMissing, Reason::WriteFailed, Reason::Suspended, Reason::Paused];
+    let troubles = [
+        Reason::PrimaryNotReady,
+        Reason::CanaryNotReady,
+        Reason::Invalid,
+        Reason::TargetMissing,
+        Reason::WriteFailed,
+        Reason::Suspended,
+        Reason::Paused,
+    ];
     if !state.report.as_ref().is_some_and(|(word, _)| troubles.iter().any(|r| reason_word(*r) == *word)) {
         return Step::wait(report);
     }

@@ -222,7 +222,8 @@ pub fn check(resources: &[Value]) -> Result<(), Vec<Refusal>> {
     let mut seen = BTreeSet::new();
     for (index, object) in resources.iter().enumerate() {
         let entry = InventoryEntry::of(object);
-        let named = if entry.kind.is_empty() || entry.name.is_empty() { format!("object {} ({entry})", index + 1) } else { entry.to_string() };
+        let named =
+            if entry.kind.is_empty() || entry.name.is_empty() { format!("object {} ({entry})", index + 1) } else { entry.to_string() };
         let mut refuse = |why: &str| refused.push(Refusal { object: named.clone(), why: why.to_owned() });
         for (field, pointer) in [("apiVersion", "/apiVersion"), ("kind", "/kind"), ("metadata.name", "/metadata/name")] {
             if text(object, pointer).is_empty() {
@@ -345,7 +346,9 @@ impl EngineOwned {
                 ("apps", "Deployment") if targeted => Hold::Field("/spec/replicas"),
                 ("apps", "DaemonSet") if targeted => Hold::Field("/spec/template/spec/nodeSelector/flagger.app~1scale-to-zero"),
                 ("", "Service") if apex => Hold::Field("/spec/selector"),
-                ("networking.istio.io", "VirtualService") | ("gateway.networking.k8s.io", "HTTPRoute") | ("split.smi-spec.io", "TrafficSplit")
+                ("networking.istio.io", "VirtualService")
+                | ("gateway.networking.k8s.io", "HTTPRoute")
+                | ("split.smi-spec.io", "TrafficSplit")
                     if apex =>
                 {
                     Hold::Whole

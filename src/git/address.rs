@@ -232,7 +232,9 @@ mod tests {
         ] {
             assert!(app.holds(inside), "{inside}");
         }
-        for outside in ["https://example.com/vendor/app2//dist", "https://example.com/other/app", "../app", "https://example.com/vendor/app.github"] {
+        for outside in
+            ["https://example.com/vendor/app2//dist", "https://example.com/other/app", "../app", "https://example.com/vendor/app.github"]
+        {
             assert!(!app.holds(outside), "{outside}");
         }
     }

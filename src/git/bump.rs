@@ -100,7 +100,9 @@ pub enum BumpFailure {
     Refused { repository: String, branch: String, cause: String },
     #[error("branch `{branch}` exists in {repository} already; name another, or merge or delete it")]
     BranchExists { repository: String, branch: String },
-    #[error("the push of {commit} to `{branch}` of {repository} got no answer ({cause}); look whether the branch holds it before bumping again")]
+    #[error(
+        "the push of {commit} to `{branch}` of {repository} got no answer ({cause}); look whether the branch holds it before bumping again"
+    )]
     Unknown { repository: String, branch: String, commit: String, cause: Box<GitError> },
 }
 
@@ -212,10 +214,14 @@ impl<'a> Work<'a> {
         if !files.is_empty() {
             return Err(BumpFailure::TwoFiles { repository, branch, folder, files: names });
         }
-        let unusable =
-            |cause| BumpFailure::Unusable { repository: repository.clone(), branch: branch.clone(), file: names.clone(), cause: Box::new(cause) };
-        let text =
-            String::from_utf8(file.content.clone()).map_err(|error| unusable(GitError::Malformed { cause: error.utf8_error().to_string() }))?;
+        let unusable = |cause| BumpFailure::Unusable {
+            repository: repository.clone(),
+            branch: branch.clone(),
+            file: names.clone(),
+            cause: Box::new(cause),
+        };
+        let text = String::from_utf8(file.content.clone())
+            .map_err(|error| unusable(GitError::Malformed { cause: error.utf8_error().to_string() }))?;
         let all = find_pins(&text).map_err(unusable)?;
         let (pins, of) = if let Some(url) = &self.request.distribution {
             let distribution = Address::parse(url)?;
@@ -355,8 +361,9 @@ impl<'a> Work<'a> {
             Err(other) => return Err(other),
         };
         let objects = self.mirror.repository()?;
-        let view =
-            |content: Option<&[u8]>| content.and_then(|c| std::str::from_utf8(c).ok()).and_then(|text| find_pins(text).ok()).map(|pins| refs(&pins));
+        let view = |content: Option<&[u8]>| {
+            content.and_then(|c| std::str::from_utf8(c).ok()).and_then(|text| find_pins(text).ok()).map(|pins| refs(&pins))
+        };
         let changed = commit::changed_by(&objects, (last.head, next), &last.file.path, view);
         let (commit, who) = match changed.map_err(|error| self.mirror.object("the new commits", &error))? {
             Some((commit, who)) => (short(commit), clean(&who)),

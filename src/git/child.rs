@@ -72,7 +72,9 @@ pub(super) fn git(verb: &'static str, address: &Address, directory: &Path, args:
     command.arg("--git-dir").arg(directory);
     // No hook of a template runs here, and git's own housekeeping does not outlive the deadline.
     command.arg("-c").arg(format!("core.hooksPath={}", directory.join("no-hooks").display()));
-    for setting in ["gc.auto=0", "maintenance.auto=false", "advice.pushUpdateRejected=false", "push.gpgSign=false", "fetch.recurseSubmodules=false"] {
+    for setting in
+        ["gc.auto=0", "maintenance.auto=false", "advice.pushUpdateRejected=false", "push.gpgSign=false", "fetch.recurseSubmodules=false"]
+    {
         command.arg("-c").arg(setting);
     }
     command.args(args);
@@ -89,7 +91,9 @@ pub(super) fn git(verb: &'static str, address: &Address, directory: &Path, args:
 
     let failed = |cause: std::io::Error| match cause.kind() {
         std::io::ErrorKind::NotFound => GitError::NoGit { verb, repository: address.to_string() },
-        _ => GitError::Transfer { verb, repository: address.to_string(), cause: cause.to_string(), way_out: "check that git can be started" },
+        _ => {
+            GitError::Transfer { verb, repository: address.to_string(), cause: cause.to_string(), way_out: "check that git can be started" }
+        }
     };
     let mut child = command.spawn().map_err(failed)?;
     let stdout = collect(child.stdout.take());
@@ -105,8 +109,9 @@ pub(super) fn git(verb: &'static str, address: &Address, directory: &Path, args:
         }
     };
     // A helper that outlives git may hold the pipes open; what has not come by now never will.
-    let text =
-        |from: mpsc::Receiver<Vec<u8>>| address.redact(&String::from_utf8_lossy(&from.recv_timeout(Duration::from_secs(2)).unwrap_or_default()));
+    let text = |from: mpsc::Receiver<Vec<u8>>| {
+        address.redact(&String::from_utf8_lossy(&from.recv_timeout(Duration::from_secs(2)).unwrap_or_default()))
+    };
     Ok(Answer { ok: status.success(), stdout: text(stdout), stderr: text(stderr) })
 }
 

@@ -49,7 +49,14 @@ pub(super) struct Author<'a> {
 }
 
 /// A commit on top of `parent` that replaces the content of `file`. No ref names it yet.
-pub(super) fn write(repository: &Repository, parent: Oid, file: &Stored, content: &str, by: &Author<'_>, message: &str) -> Result<Oid, git2::Error> {
+pub(super) fn write(
+    repository: &Repository,
+    parent: Oid,
+    file: &Stored,
+    content: &str,
+    by: &Author<'_>,
+    message: &str,
+) -> Result<Oid, git2::Error> {
     let parent = repository.find_commit(parent)?;
     let blob = repository.blob(content.as_bytes())?;
     let mode = if file.executable { FileMode::BlobExecutable } else { FileMode::Blob };

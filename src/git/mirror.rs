@@ -77,8 +77,16 @@ impl Mirror {
     }
 
     fn run_fetch(&self, head: bool, deadline: Duration) -> Result<Answer, GitError> {
-        let mut args =
-            vec!["fetch", "--quiet", "--prune", "--no-write-fetch-head", "--no-auto-maintenance", "--no-recurse-submodules", "--no-tags", "--"];
+        let mut args = vec![
+            "fetch",
+            "--quiet",
+            "--prune",
+            "--no-write-fetch-head",
+            "--no-auto-maintenance",
+            "--no-recurse-submodules",
+            "--no-tags",
+            "--",
+        ];
         let head_spec = format!("+HEAD:{REMOTE_HEAD}");
         args.extend([self.address.as_str(), "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]);
         if head {
@@ -89,8 +97,9 @@ impl Mirror {
 
     /// Puts packs together once there are many. A mirror that stays untidy is slower, not wrong.
     fn tidy(&self, deadline: Duration) {
-        let is_pack =
-            |entry: &std::io::Result<std::fs::DirEntry>| entry.as_ref().is_ok_and(|entry| entry.path().extension().is_some_and(|end| end == "pack"));
+        let is_pack = |entry: &std::io::Result<std::fs::DirEntry>| {
+            entry.as_ref().is_ok_and(|entry| entry.path().extension().is_some_and(|end| end == "pack"))
+        };
         let packs = std::fs::read_dir(self.path.join("objects/pack")).map_or(0, |all| all.filter(is_pack).count());
         if packs > MOST_PACKS {
             let _ = child::git("tidy", &self.address, &self.path, &["gc", "--quiet"], deadline);
@@ -161,7 +170,12 @@ impl Mirror {
     }
 
     pub(super) fn object(&self, what: impl Into<String>, error: &git2::Error) -> GitError {
-        GitError::Object { repository: self.address.to_string(), what: what.into(), cause: error.message().to_owned(), mirror: self.path.clone() }
+        GitError::Object {
+            repository: self.address.to_string(),
+            what: what.into(),
+            cause: error.message().to_owned(),
+            mirror: self.path.clone(),
+        }
     }
 }
 

@@ -34,7 +34,9 @@ pub use tree::GitTree;
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
     /// A URL that git is not asked to open.
-    #[error("`{url}` is not a repository to fetch from: {why}; write https://HOST/PATH, ssh://USER@HOST/PATH, USER@HOST:PATH or file:///PATH")]
+    #[error(
+        "`{url}` is not a repository to fetch from: {why}; write https://HOST/PATH, ssh://USER@HOST/PATH, USER@HOST:PATH or file:///PATH"
+    )]
     Address { url: String, why: String },
     /// A name that git refuses as a branch or tag.
     #[error("`{name}` cannot be a ref: {why}; name a tag, a branch or a commit")]

@@ -58,7 +58,9 @@ pub struct Found {
 pub fn check_pin_ref(name: &str) -> Result<(), GitError> {
     check_ref_name(name)?;
     match name.chars().find(|c| "&#\"'%+;".contains(*c)) {
-        Some(c) => Err(GitError::RefName { name: crate::domain::text::clean(name), why: format!("in a pin's URL {c:?} means something else") }),
+        Some(c) => {
+            Err(GitError::RefName { name: crate::domain::text::clean(name), why: format!("in a pin's URL {c:?} means something else") })
+        }
         None => Ok(()),
     }
 }

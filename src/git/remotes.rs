@@ -81,7 +81,8 @@ mod tests {
         let first = origin.commit("a.txt", "one");
         origin.git(&["tag", "1.0.0"]);
         let remotes = || MirrorRemotes::new(folder.path().join("cache"), Duration::from_secs(20));
-        let read = |remotes: &MirrorRemotes, reference| remotes.open(&base(&origin, reference)).map(|tree| tree.read("a.txt").expect("there"));
+        let read =
+            |remotes: &MirrorRemotes, reference| remotes.open(&base(&origin, reference)).map(|tree| tree.read("a.txt").expect("there"));
         let early = remotes();
         assert_eq!(read(&early, Some("main")).expect("opened"), b"one");
         origin.commit("a.txt", "two");

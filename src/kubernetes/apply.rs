@@ -51,7 +51,9 @@ pub enum ApplyFailure {
     NoKind { api_version: String, kind: String },
     #[error("{kind} lies in a namespace, and this one names none; set metadata.namespace or the kustomization's `namespace`")]
     NoNamespace { kind: String },
-    #[error("it belongs to {owner}, and two engines must not write one object; suspend that one and adopt the object, or take it out of this tree")]
+    #[error(
+        "it belongs to {owner}, and two engines must not write one object; suspend that one and adopt the object, or take it out of this tree"
+    )]
     Foreign { owner: String },
     #[error("it is not usable after {seconds} s: {reason}; look at its status")]
     NotReady { seconds: u64, reason: String },
@@ -250,7 +252,9 @@ impl Applier {
         let begun = Instant::now();
         for desired in &stage.resources {
             let entry = desired.entry();
-            if outcome.errors.iter().any(|error| error.entry == entry) || !matches!(entry.kind.as_str(), "CustomResourceDefinition" | "Namespace") {
+            if outcome.errors.iter().any(|error| error.entry == entry)
+                || !matches!(entry.kind.as_str(), "CustomResourceDefinition" | "Namespace")
+            {
                 continue;
             }
             if entry.kind == "CustomResourceDefinition" {
@@ -260,7 +264,9 @@ impl Applier {
                 let now = self.health_of(&entry, terms).await;
                 match now.as_ref().map(|health| health.status) {
                     Ok(HealthStatus::Current) => break Ok(()),
-                    Ok(HealthStatus::InProgress | HealthStatus::NotFound) if begun.elapsed() < STAGE_WAIT => tokio::time::sleep(LOOK_AGAIN).await,
+                    Ok(HealthStatus::InProgress | HealthStatus::NotFound) if begun.elapsed() < STAGE_WAIT => {
+                        tokio::time::sleep(LOOK_AGAIN).await
+                    }
                     _ => break now.map(|health| Some(health.reason)).and_then(|reason| not_ready(reason, begun)),
                 }
             };
@@ -287,7 +293,8 @@ impl Applier {
     async fn health_of(&self, entry: &InventoryEntry, terms: Terms<'_>) -> Result<Health, ApplyFailure> {
         let kind = self.kinds.find(&self.client, entry, terms).await?;
         let found = terms.call(self.api(&kind, entry)?.get_opt(&entry.name)).await?;
-        let json = found.map(serde_json::to_value).transpose().map_err(|error| ApplyFailure::Api(Box::new(kube::Error::SerdeError(error))))?;
+        let json =
+            found.map(serde_json::to_value).transpose().map_err(|error| ApplyFailure::Api(Box::new(kube::Error::SerdeError(error))))?;
         Ok(health(json.as_ref(), Timestamp::now()))
     }
 

@@ -174,8 +174,8 @@ fn pod(object: &Value, now: Timestamp) -> Health {
             }
         }
         "Pending" => {
-            let unscheduled =
-                condition(object, "PodScheduled").filter(|found| text(found, "/status") == "False" && text(found, "/reason") == "Unschedulable");
+            let unscheduled = condition(object, "PodScheduled")
+                .filter(|found| text(found, "/status") == "False" && text(found, "/reason") == "Unschedulable");
             if let Some(found) = unscheduled {
                 let since = text(object, "/metadata/creationTimestamp").parse::<Timestamp>();
                 let young = since.is_ok_and(|since| now.as_second() - since.as_second() < UNSCHEDULABLE_GRACE_SECONDS);
@@ -228,7 +228,8 @@ fn deployment(object: &Value) -> Health {
         return Health::progress(format!("{up} of {wanted} pods are ready"));
     }
     let deadline = int(object, "/spec/progressDeadlineSeconds").is_some_and(|seconds| seconds != NO_DEADLINE);
-    let rolled_out = progressing.is_some_and(|found| text(found, "/status") == "True" && text(found, "/reason") == "NewReplicaSetAvailable");
+    let rolled_out =
+        progressing.is_some_and(|found| text(found, "/status") == "True" && text(found, "/reason") == "NewReplicaSetAvailable");
     if wanted == 0 {
         return Health::current("scaled to zero");
     }

@@ -113,8 +113,12 @@ impl SyncStore {
     pub async fn save(&self, record: &SyncRecord, seen: Option<&str>) -> Result<String, InventoryError> {
         let provider = &record.provider;
         let name = record_name(provider);
-        let malformed =
-            |cause: String| InventoryError::Malformed { provider: provider.clone(), namespace: self.namespace.clone(), name: name.clone(), cause };
+        let malformed = |cause: String| InventoryError::Malformed {
+            provider: provider.clone(),
+            namespace: self.namespace.clone(),
+            name: name.clone(),
+            cause,
+        };
         let json = serde_json::to_string(record).map_err(|error| malformed(error.to_string()))?;
         if json.len() > LARGEST_RECORD {
             return Err(InventoryError::TooLarge { provider: provider.clone(), bytes: json.len() });
@@ -146,7 +150,9 @@ impl SyncStore {
         match written {
             Ok(written) => Ok(written.resource_version().unwrap_or_default()),
             // A record that has gone since it was seen is a change by somebody else, too.
-            Err(error) if is(&error, |status| status.is_conflict() || status.is_already_exists() || (seen.is_some() && status.is_not_found())) => {
+            Err(error)
+                if is(&error, |status| status.is_conflict() || status.is_already_exists() || (seen.is_some() && status.is_not_found())) =>
+            {
                 Err(InventoryError::Conflict { provider: provider.clone() })
             }
             Err(error) => Err(error),
@@ -154,7 +160,8 @@ impl SyncStore {
     }
 
     async fn ensure_namespace(&self) -> Result<(), InventoryError> {
-        let namespace = Namespace { metadata: ObjectMeta { name: Some(self.namespace.clone()), ..ObjectMeta::default() }, ..Namespace::default() };
+        let namespace =
+            Namespace { metadata: ObjectMeta { name: Some(self.namespace.clone()), ..ObjectMeta::default() }, ..Namespace::default() };
         let api = Api::<Namespace>::all(self.client.clone());
         match self.call("", api.create(&PostParams::default(), &namespace)).await {
             Err(error) if !is(&error, kube::core::Status::is_already_exists) => Err(error),
@@ -166,12 +173,19 @@ impl SyncStore {
         let text = found.data.as_ref().and_then(|data| data.get(KEY)).ok_or_else(|| format!("it has no key `{KEY}`"));
         let record = text.and_then(|text| serde_json::from_str::<SyncRecord>(text).map_err(|error| error.to_string()));
         let record =
-            record.and_then(|record| if record.provider == provider { Ok(record) } else { Err(format!("it is of provider {}", record.provider)) });
+            record.and_then(
+                |record| if record.provider == provider { Ok(record) } else { Err(format!("it is of provider {}", record.provider)) },
+            );
         match record {
             Ok(record) => Ok(Stored { record, resource_version: found.resource_version().unwrap_or_default() }),
             Err(cause) => {
                 let cause = crate::domain::text::clean(&cause);
-                Err(InventoryError::Malformed { provider: provider.to_owned(), namespace: self.namespace.clone(), name: name.to_owned(), cause })
+                Err(InventoryError::Malformed {
+                    provider: provider.to_owned(),
+                    namespace: self.namespace.clone(),
+                    name: name.to_owned(),
+                    cause,
+                })
             }
         }
     }

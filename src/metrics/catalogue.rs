@@ -54,7 +54,11 @@ fn pods(s: &Subject<'_>) -> String {
 }
 
 fn workload(s: &Subject<'_>) -> String {
-    format!(r#"reporter="destination",destination_workload_namespace="{}",destination_workload=~"{}""#, quote(s.namespace), quote(&regex(s.target)))
+    format!(
+        r#"reporter="destination",destination_workload_namespace="{}",destination_workload=~"{}""#,
+        quote(s.namespace),
+        quote(&regex(s.target))
+    )
 }
 
 /// Escapes for a double-quoted PromQL string.

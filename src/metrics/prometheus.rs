@@ -18,8 +18,14 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// Where the queries of one cluster go.
 #[derive(Clone)]
 pub enum Source {
-    Url { client: Client, url: String },
-    Service { access: Access, path: String },
+    Url {
+        client: Client,
+        url: String,
+    },
+    Service {
+        access: Access,
+        path: String,
+    },
     /// None is configured; every query says so.
     None,
 }
@@ -106,7 +112,12 @@ impl Source {
                 .map_err(|_| format!("{url}: no answer within {}s", DEADLINE.as_secs()))?
                 .map_err(|e| clean(&format!("{url}: {}", chain(&e))))?,
             Self::Service { access, path } => {
-                let fields = [("query", query.to_owned()), ("start", start.to_string()), ("end", end.to_string()), ("step", step_seconds.to_string())];
+                let fields = [
+                    ("query", query.to_owned()),
+                    ("start", start.to_string()),
+                    ("end", end.to_string()),
+                    ("step", step_seconds.to_string()),
+                ];
                 let fields: Vec<_> = fields.iter().map(|(k, v)| (*k, v.as_str())).collect();
                 let reply = access.get(&format!("{path}/api/v1/query_range?{}", encode(&fields))).await.map_err(|e| e.to_string())?;
                 decode(&reply)?
@@ -150,7 +161,8 @@ fn encode(fields: &[(&str, &str)]) -> String {
     fields
         .iter()
         .map(|(key, value)| {
-            let value: String = value.bytes().map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") }).collect();
+            let value: String =
+                value.bytes().map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") }).collect();
             format!("{key}={value}")
         })
         .collect::<Vec<_>>()

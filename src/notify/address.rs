@@ -27,7 +27,8 @@ pub fn check(text: &str, in_cluster: bool) -> Result<Checked, String> {
     if let Some(address) = literal {
         allowed(address, in_cluster).map_err(|why| format!("{shown}: {why}"))?;
     }
-    let service = service_of(&host).filter(|_| !in_cluster).map(|(namespace, name)| (namespace, name, url.port_or_known_default().unwrap_or(80)));
+    let service =
+        service_of(&host).filter(|_| !in_cluster).map(|(namespace, name)| (namespace, name, url.port_or_known_default().unwrap_or(80)));
     Ok(Checked { url, service })
 }
 

@@ -100,5 +100,8 @@ async fn attempt(hook: &CanaryWebhook, payload: &Value, access: &Access, in_clus
     }
     let body = clean(&String::from_utf8_lossy(&body));
     let short: String = body.chars().take(200).collect();
-    Err(Failure { why: if short.is_empty() { format!("status {status}") } else { short }, again: status == 429 || (status >= 500 && status != 501) })
+    Err(Failure {
+        why: if short.is_empty() { format!("status {status}") } else { short },
+        again: status == 429 || (status >= 500 && status != 501),
+    })
 }

@@ -26,6 +26,7 @@ use crate::kubernetes::lease::{Claim, Lease};
 use crate::kubernetes::observe::flagger_traces;
 use crate::kubernetes::store::WatchState;
 use crate::metrics::prometheus::Source;
+use crate::runner::ports::Leadership as _;
 use crate::runner::rollouts::Reports;
 
 /// A context has this long to answer before it is shown as a dated row.
@@ -152,7 +153,9 @@ impl Context {
             let policy = Policy { drive: self.provider.drive, mesh: self.provider.mesh.clone() };
             Ok(Arc::new(Cluster::new(client, policy)))
         };
-        tokio::time::timeout(CONNECT, attempt).await.unwrap_or_else(|_| Err(unreachable(format!("no answer within {}s", CONNECT.as_secs()))))
+        tokio::time::timeout(CONNECT, attempt)
+            .await
+            .unwrap_or_else(|_| Err(unreachable(format!("no answer within {}s", CONNECT.as_secs()))))
     }
 
     /// Where this context's metrics come from; a mistake in it is a problem of the row.
@@ -206,7 +209,14 @@ impl Context {
             let lease = Lease::new(cluster.access.clone(), &self.settings.lease_namespace, self.settings.identity.clone());
             *lock(&self.lease) = Some(Arc::clone(&lease));
             let mut driving = JoinSet::new();
-            driving.spawn(driving::run(Arc::clone(&cluster), Arc::clone(&analyst), Arc::clone(&lease), Arc::clone(&self.reports), self.news(), Scope::All));
+            driving.spawn(driving::run(
+                Arc::clone(&cluster),
+                Arc::clone(&analyst),
+                Arc::clone(&lease),
+                Arc::clone(&self.reports),
+                self.news(),
+                Scope::All,
+            ));
             let mut states = lease.states();
             while *told.borrow_and_update() && self.flagger(&cluster).is_none() {
                 tokio::select! {
@@ -220,8 +230,9 @@ impl Context {
                 }
             }
             driving.shutdown().await;
-            *lock(&self.lease) = None;
             lease.release().await;
+            // Last: whoever waits for the hand-over waits for this.
+            *lock(&self.lease) = None;
             self.changed.notify_one();
         }
     }
@@ -240,7 +251,11 @@ impl Context {
         if let Some(why) = self.flagger(&cluster) {
             return Err(why);
         }
-        let analyst = Arc::new(Analyst { access: cluster.access.clone(), source: self.source(&cluster.access), in_cluster: self.settings.in_cluster });
+        let analyst = Arc::new(Analyst {
+            access: cluster.access.clone(),
+            source: self.source(&cluster.access),
+            in_cluster: self.settings.in_cluster,
+        });
         let lease = Lease::new(cluster.access.clone(), &self.settings.lease_namespace, self.settings.identity.clone());
         let mut driving = JoinSet::new();
         driving.spawn(driving::run(cluster, analyst, Arc::clone(&lease), Arc::clone(&self.reports), self.news(), Scope::One(key)));
@@ -265,13 +280,20 @@ impl Context {
             if self.lease().is_none() && looked.is_none_or(|at| at.elapsed() >= LOOK) {
                 looked = Some(std::time::Instant::now());
                 match Lease::holder(&cluster.access, &self.settings.lease_namespace).await {
-                    Ok(holder) => *lock(&self.holder) = holder,
+                    Ok(holder) => {
+                        cluster.store.hear(Timestamp::now());
+                        *lock(&self.holder) = holder;
+                    }
                     Err(error @ (ApiError::Timeout { .. } | ApiError::Unreachable { .. })) => {
                         self.stale(Timestamp::now(), error.to_string());
                         continue;
                     }
                     Err(_) => {}
                 }
+            }
+            if self.lease().is_some_and(|lease| lease.may_write()) {
+                // Renewals of the lease are answers too, and idle clusters give no others.
+                cluster.store.hear(Timestamp::now());
             }
             let silent = self.lease().and_then(|lease| match lease.claim() {
                 Claim::Lost(why) => Some((Timestamp::now(), why)),
@@ -363,11 +385,11 @@ impl Context {
         }
     }
 
-    /// Hands the lease over before the process ends.
+    /// Stops driving, and returns when the lease has been handed over.
     pub(super) async fn hand_over(&self) {
-        let lease = lock(&self.lease).take();
-        if let Some(lease) = lease {
-            lease.release().await;
+        self.drive.send_replace(false);
+        while self.lease().is_some() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 

@@ -20,7 +20,14 @@ pub enum Scope {
 }
 
 /// Holds the lease while the task lives, and drives whenever it is ours.
-pub async fn run(cluster: Arc<Cluster>, analyst: Arc<Analyst>, lease: Arc<Lease>, reports: Arc<Reports>, news: Arc<dyn Fn() + Send + Sync>, scope: Scope) {
+pub async fn run(
+    cluster: Arc<Cluster>,
+    analyst: Arc<Analyst>,
+    lease: Arc<Lease>,
+    reports: Arc<Reports>,
+    news: Arc<dyn Fn() + Send + Sync>,
+    scope: Scope,
+) {
     let mut states = lease.states();
     let mut keeper = JoinSet::new();
     keeper.spawn(Arc::clone(&lease).keep());

@@ -59,7 +59,8 @@ impl Settings {
     /// The provider on `context`; without a fleet file the context is its own provider.
     fn provider(&self, context: &str) -> Provider {
         let listed = self.fleet.providers.iter().find(|p| p.context() == context).cloned();
-        let mut provider = listed.unwrap_or_else(|| Provider { name: context.into(), context: context.into(), drive: Drive::Auto, ..Default::default() });
+        let mut provider =
+            listed.unwrap_or_else(|| Provider { name: context.into(), context: context.into(), drive: Drive::Auto, ..Default::default() });
         if provider.mesh.is_none() {
             provider.mesh.clone_from(&self.mesh);
         }
@@ -100,8 +101,10 @@ impl Session {
         }
         let settings = Arc::new(settings);
         let changed = Arc::new(Notify::new());
-        let made: Vec<_> =
-            names.iter().map(|name| Context::new(name, settings.provider(name), Arc::clone(&settings), contexts.clone(), Arc::clone(&changed))).collect();
+        let made: Vec<_> = names
+            .iter()
+            .map(|name| Context::new(name, settings.provider(name), Arc::clone(&settings), contexts.clone(), Arc::clone(&changed)))
+            .collect();
         let mut tasks = JoinSet::new();
         for context in &made {
             tasks.spawn(Arc::clone(context).run());
@@ -148,9 +151,6 @@ impl Session {
 
     /// Hands all leases over.
     pub async fn close(&self) {
-        for context in &self.contexts {
-            context.drive.send_replace(false);
-        }
         let mut closing = JoinSet::new();
         for context in &self.contexts {
             let context = Arc::clone(context);

@@ -29,13 +29,24 @@ pub struct Operator {
     session: Arc<Session>,
     outcomes: mpsc::UnboundedSender<Outcome>,
     next: AtomicU64,
+    stays: bool,
 }
 
 impl Operator {
     #[must_use]
-    pub fn new(session: Arc<Session>) -> (Arc<Self>, mpsc::UnboundedReceiver<Outcome>) {
+    /// `stays`: after an explicit command this process goes on driving the context that nobody else drives,
+    /// until it ends (the console); otherwise it drives for as long as the command needs (the command line).
+    pub fn new(session: Arc<Session>, stays: bool) -> (Arc<Self>, mpsc::UnboundedReceiver<Outcome>) {
         let (outcomes, received) = mpsc::unbounded_channel();
-        (Arc::new(Self { session, outcomes, next: AtomicU64::new(1) }), received)
+        (Arc::new(Self { session, outcomes, next: AtomicU64::new(1), stays }), received)
+    }
+
+    /// Whether nobody drives `context`, this process included.
+    async fn nobody_drives(&self, context: &Context, cluster: &Cluster) -> Result<bool, crate::kubernetes::error::ApiError> {
+        if context.lease().is_some() {
+            return Ok(false);
+        }
+        Ok(crate::kubernetes::lease::Lease::holder(&cluster.access, &self.session.settings.lease_namespace).await?.is_none())
     }
 
     /// Starts `command` and returns its number.
@@ -85,12 +96,19 @@ impl Operator {
     /// # Errors
     /// [`VerbError`] with the sentence.
     pub async fn verb(&self, target: &Target, verb: Verb, gate: String, why: String, revision: String) -> Result<String, VerbError> {
-        let context = self.session.context(&target.context).ok_or_else(|| VerbError::Failed(format!("no context named {}", target.context)))?;
+        let context =
+            self.session.context(&target.context).ok_or_else(|| VerbError::Failed(format!("no context named {}", target.context)))?;
         let cluster = connected(context).await.map_err(VerbError::Failed)?;
         let key = target.key();
-        let failed = |e: crate::kubernetes::error::ApiError| if e.is_denied() { VerbError::Refused(e.to_string()) } else { VerbError::Failed(e.to_string()) };
+        let failed = |e: crate::kubernetes::error::ApiError| {
+            if e.is_denied() { VerbError::Refused(e.to_string()) } else { VerbError::Failed(e.to_string()) }
+        };
         let canary = verbs::read(&cluster.access, &key).await.map_err(|e| {
-            if e.is_not_found() { VerbError::Failed(format!("no canary {target}; pilothouse status shows which there are")) } else { failed(e) }
+            if e.is_not_found() {
+                VerbError::Failed(format!("no canary {target}; pilothouse status shows which there are"))
+            } else {
+                failed(e)
+            }
         })?;
         let status: CanaryStatus = canary.get("status").and_then(|s| serde_json::from_value(s.clone()).ok()).unwrap_or_default();
         if let Some(why) = crate::kubernetes::observe::hands_off(&cluster, &canary, &status) {
@@ -104,9 +122,11 @@ impl Operator {
         verbs::send(&cluster.access, &key, &intent).await.map_err(failed)?;
         // Where nobody drives, this process does, for as long as the verdict takes.
         let settled = verdict(&cluster, &key, &intent.id);
-        let nobody = context.lease().is_none()
-            && crate::kubernetes::lease::Lease::holder(&cluster.access, &self.session.settings.lease_namespace).await.map_err(failed)?.is_none();
-        let fate = if nobody {
+        let nobody = self.nobody_drives(context, &cluster).await.map_err(failed)?;
+        if nobody && self.stays {
+            context.drive.send_replace(true);
+        }
+        let fate = if nobody && !self.stays {
             let mut fate = None;
             context
                 .drive_for(key.clone(), async { fate = Some(tokio::time::timeout(VERDICT, settled).await) })
@@ -119,9 +139,10 @@ impl Operator {
         match fate {
             Some(Fate::Settled(v)) if v.accepted => Ok(if v.note.is_empty() { format!("{verb} accepted") } else { v.note }),
             Some(Fate::Settled(v)) => Err(VerbError::Refused(v.note)),
-            Some(Fate::Unknown | Fate::Waiting) | None => {
-                Err(VerbError::Failed(format!("nobody decided within {}s; the intent stays on the Canary and the next driver takes it", VERDICT.as_secs())))
-            }
+            Some(Fate::Unknown | Fate::Waiting) | None => Err(VerbError::Failed(format!(
+                "nobody decided within {}s; the intent stays on the Canary and the next driver takes it",
+                VERDICT.as_secs()
+            ))),
         }
     }
 
@@ -155,7 +176,15 @@ impl Operator {
     pub async fn bump(&self, provider: &str, to: &str, why: &str) -> Result<BumpOutcome, String> {
         let context = self.session.provider(provider).ok_or_else(|| self.unknown(provider))?;
         let request = self.request(context, to, why)?;
-        let outcome = tokio::task::spawn_blocking(move || crate::git::bump(&request)).await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
+        let outcome =
+            tokio::task::spawn_blocking(move || crate::git::bump(&request)).await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
+        if self.stays && context.provider.drive != crate::domain::driver::Drive::Observe {
+            if let Some(cluster) = context.cluster() {
+                if self.nobody_drives(context, &cluster).await.unwrap_or(false) {
+                    context.drive.send_replace(true);
+                }
+            }
+        }
         if let Some(sync) = &context.sync {
             sync.kick.notify_one();
         }
@@ -184,7 +213,10 @@ impl Operator {
         let mut turns = sync.turns.subscribe();
         turns.borrow_and_update();
         sync.kick.notify_one();
-        tokio::time::timeout(TRANSFER, turns.changed()).await.map_err(|_| "the sync did not come round in time".to_owned())?.map_err(|e| e.to_string())?;
+        tokio::time::timeout(TRANSFER, turns.changed())
+            .await
+            .map_err(|_| "the sync did not come round in time".to_owned())?
+            .map_err(|e| e.to_string())?;
         let view = sync.get();
         match view.state {
             SyncState::Failed => Err(view.message),
@@ -223,7 +255,9 @@ async fn connected(context: &Context) -> Result<Arc<Cluster>, String> {
             tokio::time::sleep(LOOK / 4).await;
         }
     };
-    tokio::time::timeout(super::context::CONNECT, wait).await.map_err(|_| format!("context {}: no answer within {}s", context.name, super::context::CONNECT.as_secs()))
+    tokio::time::timeout(super::context::CONNECT, wait)
+        .await
+        .map_err(|_| format!("context {}: no answer within {}s", context.name, super::context::CONNECT.as_secs()))
 }
 
 /// Waits until intent `id` has its verdict, by the watch alone.

@@ -44,7 +44,10 @@ pub async fn run(cluster: Arc<Cluster>, source: Source, series: Arc<Series>, new
     loop {
         let mut changed = false;
         for canary in cluster.store.list(Kind::Canary) {
-            let key = CanaryKey::new(crate::kubernetes::json::text(&canary, "/metadata/namespace"), crate::kubernetes::json::text(&canary, "/metadata/name"));
+            let key = CanaryKey::new(
+                crate::kubernetes::json::text(&canary, "/metadata/namespace"),
+                crate::kubernetes::json::text(&canary, "/metadata/name"),
+            );
             let status: CanaryStatus = canary.get("status").and_then(|s| serde_json::from_value(s.clone()).ok()).unwrap_or_default();
             let Some(spec) = canary.get("spec").and_then(|s| serde_json::from_value::<CanarySpec>(s.clone()).ok()) else { continue };
             let flying = status.phase.is_in_flight();

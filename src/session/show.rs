@@ -113,7 +113,8 @@ pub fn all_promoted(cluster: &Cluster) -> bool {
             let status: CanaryStatus = canary.get("status").and_then(|s| serde_json::from_value(s.clone()).ok()).unwrap_or_default();
             let target = cluster.store.get(Kind::Deployment, text(canary, "/metadata/namespace"), text(canary, "/spec/targetRef/name"));
             let promoted = Revision::parse(&status.last_promoted_spec);
-            matches!((target, promoted), (Some(target), Some(promoted)) if workload(&target).revision.hash == promoted.hash) && status.phase.is_settled()
+            matches!((target, promoted), (Some(target), Some(promoted)) if workload(&target).revision.hash == promoted.hash)
+                && status.phase.is_settled()
         })
 }
 

@@ -82,7 +82,13 @@ struct Wanted {
 }
 
 /// Follows the provider's branch until the task is dropped. `leader` says whether what it finds may be applied.
-pub async fn run(source: Source, cluster: Arc<Cluster>, leader: Arc<dyn Fn() -> bool + Send + Sync>, status: Arc<SyncStatus>, news: Arc<dyn Fn() + Send + Sync>) {
+pub async fn run(
+    source: Source,
+    cluster: Arc<Cluster>,
+    leader: Arc<dyn Fn() -> bool + Send + Sync>,
+    status: Arc<SyncStatus>,
+    news: Arc<dyn Fn() + Send + Sync>,
+) {
     let store = SyncStore::new(cluster.access.client().clone(), &source.lease_namespace, CALL);
     let applier = Applier::new(cluster.access.client().clone(), MANAGER);
     let mut record: Option<(SyncRecord, Option<String>)> = None;
@@ -118,7 +124,9 @@ pub async fn run(source: Source, cluster: Arc<Cluster>, leader: Arc<dyn Fn() -> 
                         v.checked = Some(Timestamp::now());
                     });
                     let synced = known.attempted.as_deref() == Some(&wanted.fingerprint) && known.last_error.is_none();
-                    let backing_off = failed.as_ref().is_some_and(|(f, at)| *f == wanted.fingerprint && Timestamp::now().duration_since(*at).as_secs() < 60);
+                    let backing_off = failed
+                        .as_ref()
+                        .is_some_and(|(f, at)| *f == wanted.fingerprint && Timestamp::now().duration_since(*at).as_secs() < 60);
                     if synced {
                         status.edit(&news, |v| {
                             v.state = SyncState::Synced;
@@ -215,7 +223,11 @@ fn look(source: &Source) -> Result<Wanted, String> {
             found = base.find(&pin.1).map_err(|e| e.to_string())?;
         }
         let Some(found) = found else {
-            return Err(format!("the pin asks for ref {} of {}, which is not there: bump to a ref that exists", clean(&pin.1), clean(&pin.0)));
+            return Err(format!(
+                "the pin asks for ref {} of {}, which is not there: bump to a ref that exists",
+                clean(&pin.1),
+                clean(&pin.0)
+            ));
         };
         fingerprint = format!("{fingerprint}+{}", found.commit);
         if pinned.is_empty() || source.distribution.as_deref() == Some(&pin.0) {
@@ -310,6 +322,8 @@ async fn reconcile(
 }
 
 /// A closure that asks `lease`.
-pub fn leadership(lease: Arc<dyn Fn() -> Option<Arc<crate::kubernetes::lease::Lease>> + Send + Sync>) -> Arc<dyn Fn() -> bool + Send + Sync> {
+pub fn leadership(
+    lease: Arc<dyn Fn() -> Option<Arc<crate::kubernetes::lease::Lease>> + Send + Sync>,
+) -> Arc<dyn Fn() -> bool + Send + Sync> {
     Arc::new(move || lease().is_some_and(|l| l.may_write()))
 }

@@ -76,14 +76,25 @@ pub struct ContextView {
 #[serde(rename_all = "camelCase", tag = "state")]
 pub enum Link {
     /// No answer yet, and the deadline has not passed.
-    Connecting { since: Timestamp },
+    Connecting {
+        since: Timestamp,
+    },
     Live,
     /// It answered once and does not now; the data shown is of `heard`.
-    Stale { since: Timestamp, why: String },
+    Stale {
+        since: Timestamp,
+        why: String,
+    },
     /// It has not answered.
-    Unreachable { since: Timestamp, why: String },
+    Unreachable {
+        since: Timestamp,
+        why: String,
+    },
     /// It answered that we may not.
-    Unauthorized { since: Timestamp, why: String },
+    Unauthorized {
+        since: Timestamp,
+        why: String,
+    },
 }
 
 impl Link {

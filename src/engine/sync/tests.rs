@@ -88,8 +88,10 @@ fn order_is_definitions_classes_rest() {
 
 #[test]
 fn stale_looks_at_ids_and_not_at_versions() {
-    let old =
-        [InventoryEntry::of(&object("autoscaling/v1", "HorizontalPodAutoscaler", "a", "x")), InventoryEntry::of(&object("v1", "Secret", "a", "x"))];
+    let old = [
+        InventoryEntry::of(&object("autoscaling/v1", "HorizontalPodAutoscaler", "a", "x")),
+        InventoryEntry::of(&object("v1", "Secret", "a", "x")),
+    ];
     let new = [InventoryEntry::of(&object("autoscaling/v2", "HorizontalPodAutoscaler", "a", "x"))];
     assert_eq!(stale(&old, &new), [old[1].clone()]);
     assert_eq!(union(&old, &new), [old[1].clone(), new[0].clone()]);
@@ -100,11 +102,19 @@ fn what_cannot_be_named_is_refused_all_at_once() {
     let mut generated = object("v1", "Pod", "a", "");
     generated["metadata"] = json!({"generateName": "x-"});
     let good = object("v1", "Secret", "a", "x");
-    let objects =
-        [good.clone(), good, json!({"kind": "Pod", "metadata": {"name": "a"}}), json!("text"), generated, object("v1", "Namespace", "a", "a")];
+    let objects = [
+        good.clone(),
+        good,
+        json!({"kind": "Pod", "metadata": {"name": "a"}}),
+        json!("text"),
+        generated,
+        object("v1", "Namespace", "a", "a"),
+    ];
     let refused: Vec<String> = check(&objects).expect_err("refused").iter().map(ToString::to_string).collect();
     let told = refused.join("\n");
-    for words in ["Secret/a/x: it is there twice", "Pod/a: it has no apiVersion", "object 4", "generateName", "Namespace/a/a: a Namespace lies"] {
+    for words in
+        ["Secret/a/x: it is there twice", "Pod/a: it has no apiVersion", "object 4", "generateName", "Namespace/a/a: a Namespace lies"]
+    {
         assert!(told.contains(words), "{words}\n{told}");
     }
     assert_eq!(check(&objects[..1]), Ok(()));
@@ -122,7 +132,10 @@ fn the_engine_s_fields_count_only_at_creation() {
     let set = vec![canary(None), deployment.clone(), service, other.clone(), route.clone()];
     let left = leave_out(set, &EngineOwned::default());
     assert_eq!(left.desired.len(), 4);
-    assert_eq!((left.desired[1].held.as_slice(), left.desired[1].stripped()["spec"].clone()), (&["/spec/replicas"][..], json!({"paused": false})));
+    assert_eq!(
+        (left.desired[1].held.as_slice(), left.desired[1].stripped()["spec"].clone()),
+        (&["/spec/replicas"][..], json!({"paused": false}))
+    );
     assert_eq!(left.desired[1].object, deployment);
     assert_eq!(left.desired[2].stripped()["spec"], json!({"ports": []}));
     assert_eq!((left.desired[3].held.len(), &left.desired[3].object), (0, &other));

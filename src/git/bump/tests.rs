@@ -80,7 +80,10 @@ fn a_bump_is_one_commit_with_one_line() {
     assert_eq!(done.line_after, done.line_before.replace("1.0.0", "1.1.0"));
     assert_eq!(stage.show(FILE), stage.text("1.1.0").trim());
     assert_eq!(stage.provider.git(&["rev-list", "--parents", "-1", "main"]), format!("{} {head}", stage.head()));
-    assert_eq!(stage.provider.git(&["log", "-1", "--format=%an <%ae> %s"]), "Olga Operator <olga@example.com> Move the pin from 1.0.0 to 1.1.0");
+    assert_eq!(
+        stage.provider.git(&["log", "-1", "--format=%an <%ae> %s"]),
+        "Olga Operator <olga@example.com> Move the pin from 1.0.0 to 1.1.0"
+    );
     assert_eq!(stage.provider.git(&["diff", "--numstat", "HEAD~1", "HEAD"]), format!("1\t1\t{FILE}"));
 
     let again = bump(&stage.request("1.1.0")).expect("nothing to do");
@@ -101,7 +104,9 @@ fn pins_of_one_distribution_move_together_and_others_stay() {
     let stage = Stage::new();
     let url = stage.vendor.url();
     let text = |reference: &str| {
-        format!("resources:\n- https://example.com/o/r//p?ref=7\n- {url}//dist?ref={reference}\ncomponents: [\"{url}//more?ref={reference}\"]\n")
+        format!(
+            "resources:\n- https://example.com/o/r//p?ref=7\n- {url}//dist?ref={reference}\ncomponents: [\"{url}//more?ref={reference}\"]\n"
+        )
     };
     stage.provider.commit(FILE, &text("1.0.0"));
     let done = bump(&stage.request("1.1.0")).expect("bumped");

@@ -109,7 +109,9 @@ fn is_bare(object: &Value) -> bool {
     };
     let metadata = object.get("metadata").unwrap_or(&Value::Null);
     !says(object, &["apiVersion", "kind", "metadata", "status"])
-        && !["labels", "annotations", "finalizers", "ownerReferences"].iter().any(|key| metadata.get(key).is_some_and(|value| !empty(value)))
+        && !["labels", "annotations", "finalizers", "ownerReferences"]
+            .iter()
+            .any(|key| metadata.get(key).is_some_and(|value| !empty(value)))
 }
 
 /// Whether an apply has changed nothing. The version says so, unless the object's controller wrote its status in
@@ -203,8 +205,7 @@ mod tests {
 
     #[test]
     fn a_held_field_is_written_once_and_never_reset() {
-        let object =
-            json!({"metadata": {"name": "web", "namespace": "a", "creationTimestamp": null}, "spec": {"replicas": 3, "paused": false}, "status": {}});
+        let object = json!({"metadata": {"name": "web", "namespace": "a", "creationTimestamp": null}, "spec": {"replicas": 3, "paused": false}, "status": {}});
         let desired = Desired { object, held: vec!["/spec/replicas"] };
         let sent = |live: Option<&DynamicObject>| {
             let (object, pinned) = payload(&desired, live, "pilothouse-sync", true);
@@ -246,8 +247,7 @@ mod tests {
 
     #[test]
     fn owners_are_named() {
-        let labels =
-            json!({"metadata": {"labels": {"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}}});
+        let labels = json!({"metadata": {"labels": {"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}}});
         assert_eq!(foreign_owner(&live(labels)).as_deref(), Some("Flux's Kustomization flux-system/apps"));
         assert_eq!(foreign_owner(&deployment("x")), None);
         assert!(managed_by(&deployment("x"), "x") && !managed_by(&deployment("x"), "y"));

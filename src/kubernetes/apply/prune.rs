@@ -91,7 +91,9 @@ impl Applier {
             match terms.call(api.delete(&entry.name, &live::deletion(&found))).await {
                 Ok(_) => return Ok(End::Deleted),
                 Err(ApplyFailure::Api(error)) if is_conflict(&error) => {}
-                Err(ApplyFailure::Api(error)) if matches!(&*error, kube::Error::Api(status) if status.is_not_found()) => return Ok(End::Gone),
+                Err(ApplyFailure::Api(error)) if matches!(&*error, kube::Error::Api(status) if status.is_not_found()) => {
+                    return Ok(End::Gone);
+                }
                 Err(why) => return Err(why),
             }
         }

@@ -175,7 +175,12 @@ fn rules_for_other_workloads() {
         "apps/v1",
         "ReplicaSet",
         &[
-            (json!({"replicas": 1}), json!({"replicas": 1, "fullyLabeledReplicas": 1, "availableReplicas": 1, "readyReplicas": 1}), Current, ""),
+            (
+                json!({"replicas": 1}),
+                json!({"replicas": 1, "fullyLabeledReplicas": 1, "availableReplicas": 1, "readyReplicas": 1}),
+                Current,
+                "",
+            ),
             (json!({"replicas": 1}), json!({}), InProgress, "labelled"),
             (json!({"replicas": 1}), json!({"fullyLabeledReplicas": 1}), InProgress, "available"),
             (json!({"replicas": 1}), json!({"fullyLabeledReplicas": 1, "availableReplicas": 1}), InProgress, "ready"),
@@ -184,8 +189,7 @@ fn rules_for_other_workloads() {
         ],
     );
     let full = |extra: Value| {
-        let mut status =
-            json!({"replicas": 3, "readyReplicas": 3, "currentReplicas": 3, "updatedReplicas": 3, "currentRevision": "a", "updateRevision": "a"});
+        let mut status = json!({"replicas": 3, "readyReplicas": 3, "currentReplicas": 3, "updatedReplicas": 3, "currentRevision": "a", "updateRevision": "a"});
         if let (Some(status), Some(extra)) = (status.as_object_mut(), extra.as_object()) {
             status.extend(extra.clone());
         }

@@ -180,6 +180,9 @@ pub fn number(value: f64) -> String {
 /// The first characters of a commit, digest or hash.
 #[must_use]
 pub fn short(id: &str) -> String {
+    if let Some(revision) = crate::domain::revision::Revision::parse(id) {
+        return revision.short().to_owned();
+    }
     let id = id.strip_prefix("sha256:").unwrap_or(id);
     if id.chars().count() > 10 && id.chars().all(|c| c.is_ascii_alphanumeric()) { id.chars().take(7).collect() } else { id.to_string() }
 }
