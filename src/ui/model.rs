@@ -123,6 +123,8 @@ pub struct Model {
     pub armed_until: Option<Timestamp>,
     /// What lies over the screen.
     pub overlay: Option<Overlay>,
+    /// A dialog closed by itself: letters that were meant for it are dropped until then.
+    pub deaf_until: Option<Timestamp>,
     /// Keys of a sequence that is not complete.
     pub pressed: Vec<Key>,
     /// News.
@@ -162,6 +164,7 @@ impl Model {
             scroll: 0,
             armed_until: None,
             overlay: None,
+            deaf_until: None,
             pressed: Vec::new(),
             toast: None,
             sent: VecDeque::new(),

@@ -99,6 +99,9 @@ fn settle(model: &mut Model) {
     }
 }
 
+/// As long as somebody who types a name needs to see that the dialog is gone.
+const DEAF: SignedDuration = SignedDuration::from_millis(1_000);
+
 fn close_if_moved(model: &mut Model) {
     let moved = match &model.overlay {
         Some(Overlay::Confirm(Confirm { ask: Ask::Verb(ask), .. })) => ask.moved(model.view.canary(&ask.target)),
@@ -107,6 +110,7 @@ fn close_if_moved(model: &mut Model) {
     };
     if let Some(why) = moved {
         model.overlay = None;
+        model.deaf_until = model.now.checked_add(DEAF).ok();
         model.say(Role::Bad, why);
     }
 }
@@ -145,6 +149,9 @@ fn on_paste(model: &mut Model, text: &str) {
 }
 
 fn on_key(model: &mut Model, key: Key) -> Vec<Effect> {
+    if model.deaf_until.is_some_and(|until| model.now < until) && matches!(key.code, KeyCode::Char(_)) && !key.ctrl {
+        return Vec::new();
+    }
     if key.is_ctrl('c') {
         return interrupt(model);
     }

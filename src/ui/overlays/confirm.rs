@@ -62,11 +62,12 @@ impl VerbAsk {
     pub fn moved(&self, now: Option<&CanaryView>) -> Option<String> {
         let name = &self.target.name;
         let Some(canary) = now else { return Some(format!("{name} is gone; nothing was sent")) };
-        if canary.phase != self.phase {
-            return Some(format!("{name} moved from {} to {} meanwhile; nothing was sent", self.phase, canary.phase));
-        }
         if canary.revision != self.revision {
             return Some(format!("{name} has a new revision, {}; nothing was sent", short(&canary.revision)));
+        }
+        // A step of the same rollout is no reason to make an operator type an abort again.
+        if canary.phase != self.phase && self.verb.check(canary.phase, canary.paused.is_some()).is_err() {
+            return Some(format!("{name} moved from {} to {} meanwhile; nothing was sent", self.phase, canary.phase));
         }
         let gate = self.gate();
         if !gate.is_empty() && !canary.gates.iter().any(|waiting| waiting.name == gate) {

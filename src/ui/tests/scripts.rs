@@ -188,11 +188,17 @@ fn what_moved_on_closes_the_dialog() {
     harness.text("front");
     harness.change(|fleet| fleet.contexts[0].canaries[0].weight = 50);
     assert!(harness.model.overlay.is_some(), "a weight that moves is what rollouts do");
+    harness.change(|fleet| fleet.contexts[0].canaries[0].phase = Phase::WaitingPromotion);
+    assert!(harness.model.overlay.is_some(), "it can be aborted there as well");
+    harness.change(|fleet| fleet.contexts[0].canaries[0].phase = Phase::Progressing);
     harness.change(|fleet| fleet.contexts[0].canaries[0].revision = "8e5a0d2c6b".into());
     harness.assert_shows("frontend has a new revision, 8e5a0d2c6b; nothing was sent");
     harness.keys("esc ctrl-x");
     harness.change(|fleet| fleet.contexts[0].canaries[0].phase = Phase::Promoting);
     harness.assert_shows("frontend moved from Progressing to Promoting meanwhile; nothing was sent");
+    harness.text("b");
+    assert!(harness.model.overlay.is_none(), "letters meant for the dialog that went away are no commands");
+    harness.wait(2);
     at(&mut harness, "eks", "ledger");
     harness.keys("a");
     harness.change(|fleet| fleet.contexts[1].canaries[0].gates.clear());
@@ -242,6 +248,7 @@ fn a_bump_notices_that_somebody_else_bumped() {
     harness.keys("b enter");
     harness.change(|fleet| fleet.contexts[0].sync.as_mut().expect("a sync").pinned = Some("1.1.1".into()));
     harness.assert_shows("gke was bumped to 1.1.1 meanwhile; nothing was pushed");
+    harness.wait(2);
     harness.keys("b");
     harness.text("1.1.1");
     harness.keys("enter");
