@@ -28,11 +28,18 @@ pub enum WatchState {
 
 type Name = (String, String);
 
+/// Seconds without a failure after which an interrupted watch counts as resumed.
+const QUIET: i64 = 10;
+
 #[derive(Default)]
 struct Inner {
     objects: BTreeMap<Kind, BTreeMap<Name, Arc<Value>>>,
     states: BTreeMap<Kind, WatchState>,
+    /// Kinds of which a whole list has been seen.
+    listed: BTreeSet<Kind>,
     heard: Option<Timestamp>,
+    /// When a watch failed last.
+    failed: Option<Timestamp>,
     wakers: BTreeMap<CanaryKey, Arc<Notify>>,
 }
 
@@ -80,6 +87,15 @@ impl Store {
         if inner.states.get(&kind) == Some(&state) {
             return;
         }
+        match state {
+            WatchState::Live => {
+                inner.listed.insert(kind);
+            }
+            WatchState::Absent | WatchState::Forbidden(_) => {
+                inner.listed.remove(&kind);
+            }
+            WatchState::Syncing | WatchState::Degraded { .. } => {}
+        }
         inner.states.insert(kind, state);
         for waker in inner.wakers.values() {
             waker.notify_one();
@@ -88,9 +104,20 @@ impl Store {
         self.changed.notify_one();
     }
 
-    /// Whether the kinds that a rollout stands on are known; nothing is decided before.
+    /// Whether enough is known to decide anything: what every rollout stands on has been listed whole, and of
+    /// the rest it is known at least why it has not. An object that was never listed is not missing.
     #[must_use]
     pub fn is_complete(&self) -> bool {
+        let inner = self.read();
+        Kind::ALL.iter().all(|kind| {
+            let excused = matches!(inner.states.get(kind), Some(WatchState::Absent | WatchState::Forbidden(_)));
+            inner.listed.contains(kind) || (excused && !matches!(kind, Kind::Canary | Kind::Deployment | Kind::Service))
+        })
+    }
+
+    /// Whether every watch has had its first answer, whatever it was.
+    #[must_use]
+    pub fn has_answers(&self) -> bool {
         let inner = self.read();
         Kind::ALL.iter().all(|kind| !matches!(inner.states.get(kind), None | Some(WatchState::Syncing)))
     }
@@ -103,6 +130,22 @@ impl Store {
 
     pub fn hear(&self, at: Timestamp) {
         self.write().heard = Some(at);
+    }
+
+    /// Notes that a watch failed at `at`; it may go on by itself a moment later, and then says nothing.
+    pub fn fail(&self, at: Timestamp) {
+        self.write().failed = Some(at);
+    }
+
+    /// Whether the cluster has been heard for a while since a watch failed last: a resumed watch on a quiet
+    /// kind brings no event to tell so.
+    #[must_use]
+    pub fn has_recovered(&self) -> bool {
+        let inner = self.read();
+        match (inner.heard, inner.failed) {
+            (Some(heard), Some(failed)) => heard.duration_since(failed).as_secs() >= QUIET,
+            _ => true,
+        }
     }
 
     /// Rings when something changed that concerns `key`.
@@ -199,6 +242,25 @@ mod tests {
 
     fn object(version: u64, uid: &str) -> Value {
         json!({"metadata": {"namespace": "a", "name": "web", "uid": uid, "resourceVersion": version.to_string()}})
+    }
+
+    #[test]
+    fn nothing_is_decided_on_kinds_that_were_never_listed() {
+        let store = Store::default();
+        let degraded = || WatchState::Degraded { since: Timestamp::UNIX_EPOCH, why: "500".into() };
+        for kind in Kind::ALL {
+            store.set_state(kind, degraded());
+        }
+        assert!(store.has_answers() && !store.is_complete(), "a first list that failed is no empty list");
+        for kind in Kind::ALL {
+            store.set_state(kind, WatchState::Live);
+        }
+        assert!(store.is_complete());
+        store.set_state(Kind::VirtualService, WatchState::Absent);
+        store.set_state(Kind::Event, degraded());
+        assert!(store.is_complete(), "without Istio, and with a watch that was interrupted");
+        store.set_state(Kind::Deployment, WatchState::Forbidden("no".into()));
+        assert!(!store.is_complete(), "without Deployments nothing can be told");
     }
 
     #[test]

@@ -59,6 +59,9 @@ where
                 None => {
                     let why = crate::domain::text::clean(&super::error::chain(&error));
                     tracing::debug!(kind = kind.word(), %why, "watch interrupted");
+                    if !is_expiry(&error) {
+                        store.fail(Timestamp::now());
+                    }
                     if !matches!(store.state(kind), WatchState::Degraded { .. }) && !is_expiry(&error) {
                         store.set_state(kind, WatchState::Degraded { since: Timestamp::now(), why });
                     }

@@ -352,7 +352,7 @@ impl Context {
             Link::Live => {
                 let driver_known = self.driver(self.cluster().as_deref()) != DriverView::Unknown;
                 let synced = self.sync.as_ref().is_none_or(|s| *s.turns.borrow() > 0);
-                self.cluster().is_some_and(|c| c.store.is_complete()) && driver_known && synced
+                self.cluster().is_some_and(|c| c.store.has_answers()) && driver_known && synced
             }
             _ => true,
         }

@@ -139,6 +139,9 @@ pub fn problems(cluster: &Cluster) -> Vec<String> {
 #[must_use]
 pub fn degraded(cluster: &Cluster) -> Option<(Timestamp, String)> {
     use crate::kubernetes::store::WatchState;
+    if cluster.store.has_recovered() {
+        return None;
+    }
     Kind::ALL.into_iter().find_map(|kind| match cluster.store.state(kind) {
         WatchState::Degraded { since, why } => Some((since, why)),
         _ => None,
