@@ -272,6 +272,7 @@ impl Context {
     /// Keeps the link's state, and for observers who holds the lease.
     async fn watch_link(self: Arc<Self>, cluster: Arc<Cluster>) {
         let mut looked = std::time::Instant::now().checked_sub(LOOK);
+        let mut unheard: Option<(Timestamp, String)> = None;
         loop {
             tokio::select! {
                 () = cluster.store.changed.notified() => {}
@@ -283,10 +284,10 @@ impl Context {
                     Ok(holder) => {
                         cluster.store.hear(Timestamp::now());
                         *lock(&self.holder) = holder;
+                        unheard = None;
                     }
                     Err(error @ (ApiError::Timeout { .. } | ApiError::Unreachable { .. })) => {
-                        self.stale(Timestamp::now(), error.to_string());
-                        continue;
+                        unheard = unheard.or_else(|| Some((Timestamp::now(), error.to_string())));
                     }
                     Err(_) => {}
                 }
@@ -299,7 +300,10 @@ impl Context {
                 Claim::Lost(why) => Some((Timestamp::now(), why)),
                 _ => None,
             });
-            match show::degraded(&cluster).or(silent) {
+            if self.lease().is_some() {
+                unheard = None;
+            }
+            match show::degraded(&cluster).or(silent).or_else(|| unheard.clone()) {
                 Some((since, why)) => self.stale(since, why),
                 None => {
                     let was_live = lock(&self.link).is_live();
