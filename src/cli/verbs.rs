@@ -28,7 +28,7 @@ pub(super) async fn verb(global: &Global, verb: Verb, target: &str, gate: &str) 
             Ok(0)
         }
         Err(VerbError::Refused(why)) => Err(Failure::refused(format!("{target}: {why}"))),
-        Err(VerbError::Failed(why)) if why.contains("no answer") => Err(Failure { code: 4, message: why }),
+        Err(VerbError::Unreachable(why)) => Err(Failure { code: 4, message: why }),
         Err(VerbError::Failed(why)) => Err(Failure::failed(why)),
     }
 }

@@ -39,7 +39,7 @@ impl ApiError {
                 }
             }
             kube::Error::Auth(cause) => Self::Unauthorized { what, message: crate::domain::text::clean(&chain(cause)) },
-            other => Self::Unreachable { what, message: crate::domain::text::clean(&chain(other)) },
+            other => Self::Unreachable { what, message: crate::domain::text::clean(&plain(&chain(other))) },
         }
     }
 
@@ -57,6 +57,13 @@ impl ApiError {
     pub const fn is_denied(&self) -> bool {
         matches!(self, Self::Forbidden { .. } | Self::Unauthorized { .. })
     }
+}
+
+/// Words of the layers between us and the wire, which tell a reader nothing.
+const LAYERS: [&str; 4] = ["ServiceError: ", "client error (Connect): ", "client error (SendRequest): ", "tcp connect error: "];
+
+fn plain(chain: &str) -> String {
+    LAYERS.iter().fold(chain.to_owned(), |text, layer| text.replace(layer, ""))
 }
 
 /// An error with its causes, once each: libraries repeat themselves on the way up.

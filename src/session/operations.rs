@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::command::{Command, Outcome, OutcomeState};
 use super::context::Context;
 use super::fleet::Session;
-use super::view::SyncState;
+use super::view::{Link, SyncState};
 use crate::domain::intent::{Intent, Verb};
 use crate::domain::status::CanaryStatus;
 use crate::domain::target::{CanaryKey, Target};
@@ -71,7 +71,7 @@ impl Operator {
                 let (state, message) = match self.verb(&target, verb, gate, why, revision).await {
                     Ok(message) => (OutcomeState::Done, message),
                     Err(VerbError::Refused(why)) => (OutcomeState::Refused, why),
-                    Err(VerbError::Failed(why)) => (OutcomeState::Failed, why),
+                    Err(VerbError::Failed(why) | VerbError::Unreachable(why)) => (OutcomeState::Failed, why),
                 };
                 self.tell(id, &shown, state, message);
             }
@@ -98,7 +98,7 @@ impl Operator {
     pub async fn verb(&self, target: &Target, verb: Verb, gate: String, why: String, revision: String) -> Result<String, VerbError> {
         let context =
             self.session.context(&target.context).ok_or_else(|| VerbError::Failed(format!("no context named {}", target.context)))?;
-        let cluster = connected(context).await.map_err(VerbError::Failed)?;
+        let cluster = connected(context).await.map_err(VerbError::Unreachable)?;
         let key = target.key();
         let failed = |e: crate::kubernetes::error::ApiError| {
             if e.is_denied() { VerbError::Refused(e.to_string()) } else { VerbError::Failed(e.to_string()) }
@@ -232,6 +232,8 @@ pub enum VerbError {
     Refused(String),
     #[error("{0}")]
     Failed(String),
+    #[error("{0}")]
+    Unreachable(String),
 }
 
 /// One line about a bump.
@@ -249,15 +251,23 @@ async fn connected(context: &Context) -> Result<Arc<Cluster>, String> {
         loop {
             if let Some(cluster) = context.cluster() {
                 if cluster.store.is_complete() {
-                    return cluster;
+                    return Some(cluster);
                 }
+            } else if context.has_answered() {
+                return None;
             }
             tokio::time::sleep(LOOK / 4).await;
         }
     };
-    tokio::time::timeout(super::context::CONNECT, wait)
-        .await
-        .map_err(|_| format!("context {}: no answer within {}s", context.name, super::context::CONNECT.as_secs()))
+    if let Ok(Some(cluster)) = tokio::time::timeout(super::context::CONNECT, wait).await {
+        return Ok(cluster);
+    }
+    let why = match context.view().link {
+        Link::Unreachable { why, .. } | Link::Unauthorized { why, .. } | Link::Stale { why, .. } => why,
+        Link::Live if context.lacks_crds() => "the Canary CRD is not installed: run pilothouse crds --install".into(),
+        Link::Live | Link::Connecting { .. } => format!("no answer within {}s", super::context::CONNECT.as_secs()),
+    };
+    Err(format!("context {} cannot be reached: {why}", context.name))
 }
 
 /// Waits until intent `id` has its verdict, by the watch alone.
