@@ -147,7 +147,8 @@ async fn definition_and_instance(client: Client) -> Case {
     let namespace = namespace(&client, "crd").await?;
     let group = format!("{namespace}.example.com");
     let applier = Applier::new(client, MANAGER);
-    let thing = json!({"apiVersion": format!("{group}/v1"), "kind": "Thing", "metadata": {"name": "a", "namespace": namespace}, "spec": {"x": 1}});
+    let thing =
+        json!({"apiVersion": format!("{group}/v1"), "kind": "Thing", "metadata": {"name": "a", "namespace": namespace}, "spec": {"x": 1}});
     let early = apply(&applier, std::slice::from_ref(&thing)).await;
     if !matches!(early.errors[..], [ref error] if matches!(error.why, ApplyFailure::NoKind { .. })) {
         return Err(told(&early));
@@ -175,9 +176,13 @@ async fn every_error_is_reported(client: Client) -> Case {
     let outcome = apply(&applier, &set).await;
     let errors: Vec<String> = outcome.errors.iter().map(ToString::to_string).collect();
     let all = errors.join("\n");
-    for words in
-        ["Deployment/", "ConfigMap/nowhere: ConfigMap lies in a namespace", "sync-no-such-namespace", "no kind Odd in example.com/v9", "Bad_Name"]
-    {
+    for words in [
+        "Deployment/",
+        "ConfigMap/nowhere: ConfigMap lies in a namespace",
+        "sync-no-such-namespace",
+        "no kind Odd in example.com/v9",
+        "Bad_Name",
+    ] {
         if !all.contains(words) {
             return Err(format!("{words} is not in:\n{all}"));
         }
@@ -193,7 +198,10 @@ async fn lease_lost(client: Client) -> Case {
     let applier = Applier::new(client.clone(), MANAGER);
     let set: Vec<Value> = (0..20).map(|n| config(&namespace, &format!("c{n}"), "1")).collect();
     let outcome = applier.apply(desired(&set), &|| false, CALL).await;
-    if !outcome.stopped || !outcome.created.is_empty() || !matches!(outcome.errors[..], [ref one] if matches!(one.why, ApplyFailure::LeaseLost)) {
+    if !outcome.stopped
+        || !outcome.created.is_empty()
+        || !matches!(outcome.errors[..], [ref one] if matches!(one.why, ApplyFailure::LeaseLost))
+    {
         return Err(told(&outcome));
     }
     let calls = AtomicUsize::new(0);
@@ -213,7 +221,8 @@ async fn foreign_and_marks(client: Client) -> Case {
     let applier = Applier::new(client.clone(), MANAGER);
     let flux = Applier::new(client.clone(), "kustomize-controller");
     let mut theirs = config(&namespace, "theirs", "1");
-    theirs["metadata"]["labels"] = json!({"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"});
+    theirs["metadata"]["labels"] =
+        json!({"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"});
     let mut paused = config(&namespace, "paused", "1");
     paused["metadata"]["annotations"] = json!({"kustomize.toolkit.fluxcd.io/reconcile": "disabled"});
     let mut once = config(&namespace, "once", "1");
@@ -258,8 +267,9 @@ async fn held_fields(client: Client) -> Case {
     let owned = EngineOwned::of([&canary]);
     let set = |replicas| leave_out(vec![deployment(&namespace, "web", replicas), service("None")], &owned).desired;
     let run = async |replicas| told(&applier.apply(set(replicas), &|| true, CALL).await);
-    let replicas =
-        async || Ok::<_, String>(read(&client, &deployment(&namespace, "web", 0)).await?.unwrap_or_default()["spec"]["replicas"].to_string());
+    let replicas = async || {
+        Ok::<_, String>(read(&client, &deployment(&namespace, "web", 0)).await?.unwrap_or_default()["spec"]["replicas"].to_string())
+    };
     expect("created", run(3).await, "created 2 configured 0 unchanged 0 skipped 0 stopped false errors []")?;
     expect("as rendered", replicas().await?, "3")?;
     expect("in our name still", run(4).await, "created 0 configured 0 unchanged 2 skipped 0 stopped false errors []")?;
@@ -352,7 +362,8 @@ async fn record(client: Client) -> Case {
     if store.load("Gke").await.map_err(text)?.is_some() {
         return Err("a record before there was one".into());
     }
-    let first = SyncRecord { provider: "Gke".into(), commit: "abc".into(), inventory: entries(&[config("a", "b", "1")]), ..SyncRecord::default() };
+    let first =
+        SyncRecord { provider: "Gke".into(), commit: "abc".into(), inventory: entries(&[config("a", "b", "1")]), ..SyncRecord::default() };
     let version = store.save(&first, None).await.map_err(text)?;
     let stored = store.load("Gke").await.map_err(text)?.ok_or("no record")?;
     if stored.record != first || stored.resource_version != version {

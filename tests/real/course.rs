@@ -1,0 +1,116 @@
+//! The course that a rollout takes, as the API tells it: every change of phase, weight and iteration.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::bed::{Cluster, text};
+use crate::support::{pause, until};
+
+/// One state of a canary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Point {
+    pub phase: String,
+    /// Percent that the VirtualService gives the canary.
+    pub weight: Option<u64>,
+    pub iterations: u64,
+    pub failed: u64,
+}
+
+/// Follows one canary until it is dropped.
+pub struct Course {
+    points: Arc<Mutex<Vec<Point>>>,
+    done: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+    name: String,
+}
+
+impl Course {
+    pub fn follow(cluster: &Cluster, name: &str) -> Self {
+        let points = Arc::new(Mutex::new(Vec::new()));
+        let done = Arc::new(AtomicBool::new(false));
+        let (cluster, of, sink, end) = (cluster.clone(), name.to_owned(), Arc::clone(&points), Arc::clone(&done));
+        let shown = format!("{}/app/{name}", cluster.name);
+        let thread = std::thread::spawn(move || {
+            while !end.load(Ordering::Relaxed) {
+                if let Some(canary) = cluster.canary(&of) {
+                    let number = |field: &str| canary.pointer(&format!("/status/{field}")).and_then(Value::as_u64).unwrap_or(0);
+                    let weight = cluster.weights(&of).map(|(_, canary)| canary);
+                    let point = Point {
+                        phase: text(&canary, "/status/phase"),
+                        weight,
+                        iterations: number("iterations"),
+                        failed: number("failedChecks"),
+                    };
+                    let mut points = sink.lock().expect("no follower panics");
+                    if points.last() != Some(&point) {
+                        points.push(point);
+                    }
+                }
+                pause();
+            }
+        });
+        Self { points, done, thread: Some(thread), name: shown }
+    }
+
+    pub fn points(&self) -> Vec<Point> {
+        self.points.lock().expect("no follower panics").clone()
+    }
+
+    /// Each phase once, in its order.
+    pub fn phases(&self) -> Vec<String> {
+        let mut all: Vec<String> = self.points().into_iter().map(|point| point.phase).collect();
+        all.dedup();
+        all
+    }
+
+    /// Each weight of the route, in its order.
+    pub fn weights(&self) -> Vec<u64> {
+        let mut all: Vec<u64> = self.points().into_iter().filter_map(|point| point.weight).collect();
+        all.dedup();
+        all
+    }
+
+    pub fn failed(&self) -> u64 {
+        self.points().into_iter().map(|point| point.failed).max().unwrap_or(0)
+    }
+
+    /// Waits until the last point is one of these.
+    pub fn until(&self, deadline: Duration, what: &str, wanted: impl Fn(&Point) -> bool) -> Point {
+        let last = || self.points().last().cloned();
+        let started = std::time::Instant::now();
+        until(deadline + crate::support::seconds(5), what, || {
+            assert!(
+                started.elapsed() < deadline,
+                "{}: not {what} within {}s; its course: {:#?}",
+                self.name,
+                deadline.as_secs(),
+                self.points()
+            );
+            last().filter(|point| wanted(point))
+        })
+    }
+
+    pub fn until_phase(&self, deadline: Duration, phase: &str) -> Point {
+        self.until(deadline, phase, |point| point.phase == phase)
+    }
+}
+
+impl Drop for Course {
+    fn drop(&mut self) {
+        self.done.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // A follower that lost its cluster has said so already.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Asserts that a rollout went through all of its weights, one after the other.
+pub fn assert_in_order<T: PartialEq + std::fmt::Debug>(what: &str, all: &[T], wanted: &[T]) {
+    let mut rest = all.iter();
+    assert!(wanted.iter().all(|one| rest.any(|other| other == one)), "{what}: {wanted:?} in this order, and it was {all:?}");
+}

@@ -1,0 +1,147 @@
+//! The console in a terminal of 120 columns and 36 rows: keys in, frames out.
+
+use std::io::{Read, Write};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+
+use crate::program::{Home, binary};
+use crate::support::{seconds, signal, until};
+
+pub const ENTER: &str = "\r";
+pub const CTRL_X: &str = "\x18";
+/// What gives the screen back that was there before.
+pub const LEAVES: &[u8] = b"\x1b[?1049l";
+pub const SHOWS_CURSOR: &[u8] = b"\x1b[?25h";
+
+struct Shown {
+    parser: vt100::Parser,
+    bytes: Vec<u8>,
+    /// When the first byte of the header came.
+    header: Option<Instant>,
+}
+
+/// A console in a terminal. It is killed when the test is done with it.
+pub struct Terminal {
+    child: Box<dyn Child + Send + Sync>,
+    writer: Box<dyn Write + Send>,
+    shown: Arc<Mutex<Shown>>,
+    started: Instant,
+    _master: Box<dyn MasterPty + Send>,
+}
+
+impl Terminal {
+    pub fn start(home: &Home, words: &[&str]) -> Self {
+        let pty = native_pty_system().openpty(PtySize { rows: 36, cols: 120, pixel_width: 0, pixel_height: 0 }).expect("a pseudo terminal");
+        let mut command = CommandBuilder::new(binary());
+        command.env_clear();
+        for (name, value) in home.environment() {
+            command.env(name, value);
+        }
+        command.args(words);
+        command.args(home.common());
+        command.cwd(home.folder.path());
+        let mut reader = pty.master.try_clone_reader().expect("a reader");
+        let writer = pty.master.take_writer().expect("a writer");
+        let shown = Arc::new(Mutex::new(Shown { parser: vt100::Parser::new(36, 120, 0), bytes: Vec::new(), header: None }));
+        let started = Instant::now();
+        let child = pty.slave.spawn_command(command).expect("the program");
+        drop(pty.slave);
+        let sink = Arc::clone(&shown);
+        // Ends with the terminal.
+        std::thread::spawn(move || {
+            let mut chunk = [0; 16384];
+            while let Ok(count @ 1..) = reader.read(&mut chunk) {
+                let mut shown = sink.lock().expect("no reader panics");
+                shown.parser.process(&chunk[..count]);
+                shown.bytes.extend_from_slice(&chunk[..count]);
+                if shown.header.is_none() && find(&shown.bytes, b"PILOTHOUSE") {
+                    shown.header = Some(Instant::now());
+                }
+            }
+        });
+        Self { child, writer, shown, started, _master: pty.master }
+    }
+
+    pub fn frame(&self) -> String {
+        self.shown.lock().expect("no reader panics").parser.screen().contents()
+    }
+
+    /// From the start of the process to the first frame.
+    pub fn first_frame(&self) -> Option<Duration> {
+        self.shown.lock().expect("no reader panics").header.map(|at| at - self.started)
+    }
+
+    /// Whether these bytes were ever written.
+    pub fn wrote(&self, bytes: &[u8]) -> bool {
+        find(&self.shown.lock().expect("no reader panics").bytes, bytes)
+    }
+
+    pub fn keys(&mut self, keys: &str) {
+        self.writer.write_all(keys.as_bytes()).and_then(|()| self.writer.flush()).expect("a terminal that takes keys");
+    }
+
+    /// Looks at frames until `wanted` is true of one, and returns it.
+    pub fn until(&self, deadline: Duration, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        let started = Instant::now();
+        loop {
+            let frame = self.frame();
+            if wanted(&frame) {
+                return frame;
+            }
+            assert!(started.elapsed() < deadline, "no frame within {}s: {what}; the last one is\n{frame}", deadline.as_secs());
+            crate::support::pause();
+        }
+    }
+
+    /// Looks at frames until one holds `text`.
+    pub fn shows(&self, text: &str) -> String {
+        self.until(seconds(15), text, |frame| frame.contains(text))
+    }
+
+    pub fn shows_within(&self, deadline: Duration, text: &str) -> String {
+        self.until(deadline, text, |frame| frame.contains(text))
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.process_id().expect("a process id")
+    }
+
+    /// The exit code, once the program has ended.
+    pub fn ends(&mut self, deadline: Duration) -> u32 {
+        until(deadline, "end of the console", || self.child.try_wait().expect("a child of ours")).exit_code()
+    }
+
+    pub fn terminate(&mut self) -> u32 {
+        signal(self.id(), "TERM");
+        self.ends(seconds(15))
+    }
+
+    /// The terminal is as it was found: old screen, cursor, no bracketed paste.
+    pub fn assert_given_back(&self) {
+        // The last bytes may come after the end of the process.
+        until(seconds(5), "the terminal given back", || self.wrote(LEAVES).then_some(()));
+        let shown = self.shown.lock().expect("no reader panics");
+        assert!(!shown.parser.screen().hide_cursor(), "the cursor stays hidden");
+        assert!(!shown.parser.screen().alternate_screen(), "the alternate screen stays");
+        assert!(!shown.parser.screen().bracketed_paste(), "bracketed paste stays on");
+        assert!(find(&shown.bytes, SHOWS_CURSOR), "the cursor was never shown");
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("the last frame:\n{}", self.shown.lock().map(|shown| shown.parser.screen().contents()).unwrap_or_default());
+        }
+    }
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> bool {
+    bytes.windows(wanted.len()).any(|window| window == wanted)
+}
