@@ -31,10 +31,10 @@ const ROOMS: &[Room] = &[
     room("runner", &["domain", "engine"], "it drives the engine through its own ports"),
     room(
         "kubernetes",
-        &["domain", "runner::ports", "engine"],
-        "an adapter; the ports speak of the engine's observations, effects and sync stages",
+        &["domain", "runner::ports", "engine", "mesh"],
+        "an adapter; the ports speak of the engine's observations, effects and sync stages, and routes are read and edited by mesh's pure functions",
     ),
-    room("mesh", &["domain", "runner::ports", "kubernetes"], "an adapter"),
+    room("mesh", &["domain"], "pure functions over a route's JSON"),
     room(
         "metrics",
         &["domain", "runner::ports", "engine", "kubernetes"],

@@ -8,7 +8,7 @@ use super::{Failure, Outcome, output};
 use crate::git::MirrorRemotes;
 use crate::kustomize::{self, DiskFiles, Remotes};
 
-const TRANSFER: Duration = Duration::from_secs(60);
+const TRANSFER: Duration = Duration::from_mins(1);
 
 pub(super) async fn render(path: &str) -> Outcome {
     let path = path.to_owned();

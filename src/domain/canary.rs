@@ -179,7 +179,7 @@ api! {
         /// Deprecated by `thresholdRange`.
         pub threshold: Option<f64>,
         pub threshold_range: Option<ThresholdRange>,
-        /// Deprecated inline PromQL.
+        /// Deprecated inline `PromQL`.
         pub query: Option<String>,
         pub template_ref: Option<TemplateReference>,
         pub template_variables: BTreeMap<String, String>,
@@ -363,10 +363,10 @@ impl CanarySpec {
                     metric.name
                 ));
             }
-            if let Some(ThresholdRange { min: Some(min), max: Some(max) }) = metric.threshold_range {
-                if min > max {
-                    return Some(format!("metric {}: thresholdRange.min {min} is above max {max}", metric.name));
-                }
+            if let Some(ThresholdRange { min: Some(min), max: Some(max) }) = metric.threshold_range
+                && min > max
+            {
+                return Some(format!("metric {}: thresholdRange.min {min} is above max {max}", metric.name));
             }
         }
         for hook in &a.webhooks {
@@ -481,7 +481,7 @@ mod tests {
 
     #[test]
     fn weights_step_as_flaggers_do() {
-        let linear = |step_weight, max_weight| CanaryAnalysis { step_weight, max_weight, ..Default::default() };
+        let linear = |step_weight, max_weight| CanaryAnalysis { max_weight, step_weight, ..Default::default() };
         assert_eq!(weights(&linear(20, 50)), [0, 20, 40, 60], "overshoots its maximum");
         assert_eq!(weights(&linear(10, 50)), [0, 10, 20, 30, 40, 50]);
         assert_eq!(weights(&linear(60, 0)), [0, 60, 100]);

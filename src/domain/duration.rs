@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 /// `analysis.interval` where it is empty or cannot be read (Flagger's default).
-pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
+pub const DEFAULT_INTERVAL: Duration = Duration::from_mins(1);
 /// No canary is stepped more often than this (Flagger's lower bound).
 pub const SHORTEST_INTERVAL: Duration = Duration::from_secs(10);
 /// A day: longer intervals are a mistake, and they would overflow arithmetic on timestamps.
-pub const LONGEST: Duration = Duration::from_secs(86_400);
+pub const LONGEST: Duration = Duration::from_hours(24);
 
 /// Reads Go's duration grammar as far as Canaries use it: sequences of number and unit `h`, `m`, `s` or `ms`.
 /// `None` for anything else, for nothing, and for what is longer than a day.

@@ -110,10 +110,10 @@ impl Fleet {
             if self.providers.iter().skip(i + 1).any(|p| p.context() == provider.context()) {
                 found.push(format!("providers: context {} belongs to two providers", provider.context()));
             }
-            if let Some(p) = &provider.prometheus {
-                if p.url.is_some() == p.service.is_some() {
-                    found.push(format!("providers {name}: prometheus needs exactly one of url and service"));
-                }
+            if let Some(p) = &provider.prometheus
+                && p.url.is_some() == p.service.is_some()
+            {
+                found.push(format!("providers {name}: prometheus needs exactly one of url and service"));
             }
         }
         found

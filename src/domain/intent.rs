@@ -100,7 +100,7 @@ pub struct Intent {
     /// `status.lastAppliedSpec` that the operator saw; the driver refuses when it has moved on.
     #[serde(default)]
     pub revision: String,
-    /// Who asked, as SelfSubjectReview named them: a claim, not a proof.
+    /// Who asked, as `SelfSubjectReview` named them: a claim, not a proof.
     pub who: String,
     pub at: Timestamp,
     #[serde(default, skip_serializing_if = "String::is_empty")]

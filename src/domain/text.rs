@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn bombs_are_cut() {
-        assert_eq!(clean(&"e\u{301}\u{301}\u{301}\u{301}".repeat(1)).chars().count(), 3);
+        assert_eq!(clean("e\u{301}\u{301}\u{301}\u{301}").chars().count(), 3);
         assert_eq!(clean(&"x".repeat(10_000_000)).chars().count(), LONGEST + 1);
     }
 }

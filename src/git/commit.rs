@@ -98,3 +98,10 @@ pub(super) fn changed_by<T: PartialEq>(
     }
     Ok(None)
 }
+
+/// The name that git would use, as the environment or git's configuration says.
+#[must_use]
+pub fn author(variable: &str, key: &str, otherwise: &str) -> String {
+    let configured = || git2::Config::open_default().and_then(|c| c.get_string(key)).ok();
+    std::env::var(variable).ok().filter(|v| !v.is_empty()).or_else(configured).unwrap_or_else(|| otherwise.into())
+}

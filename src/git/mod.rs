@@ -23,6 +23,7 @@ mod tree;
 
 pub use address::Address;
 pub use bump::{BumpError, BumpFailure, BumpOutcome, BumpRequest, bump, plan};
+pub use commit::author;
 pub use git2::Oid;
 pub use mirror::Mirror;
 pub use pin::{Pin, find_pins, set_ref};

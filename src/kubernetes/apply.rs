@@ -265,7 +265,7 @@ impl Applier {
                 match now.as_ref().map(|health| health.status) {
                     Ok(HealthStatus::Current) => break Ok(()),
                     Ok(HealthStatus::InProgress | HealthStatus::NotFound) if begun.elapsed() < STAGE_WAIT => {
-                        tokio::time::sleep(LOOK_AGAIN).await
+                        tokio::time::sleep(LOOK_AGAIN).await;
                     }
                     _ => break now.map(|health| Some(health.reason)).and_then(|reason| not_ready(reason, begun)),
                 }
@@ -287,7 +287,8 @@ impl Applier {
             let health = self.health_of(&entry, terms).await;
             (entry.id(), health.unwrap_or_else(|why| Health::new(HealthStatus::Unknown, why.to_string())))
         };
-        futures::stream::iter(entries.to_vec().into_iter().map(read)).buffered(AT_ONCE).collect().await
+        let owned: Vec<InventoryEntry> = entries.iter().map(Clone::clone).collect();
+        futures::stream::iter(owned).map(read).buffered(AT_ONCE).collect().await
     }
 
     async fn health_of(&self, entry: &InventoryEntry, terms: Terms<'_>) -> Result<Health, ApplyFailure> {

@@ -215,14 +215,14 @@ impl Lease {
     /// Hands the Lease over: the next one need not wait it out.
     pub async fn release(&self) {
         self.drop_claim();
-        if let Ok(mut lease) = self.access.get(&self.path(NAME)).await {
-            if text(&lease, "/spec/holderIdentity") == self.identity {
-                lease["spec"]["holderIdentity"] = json!("");
-                lease["spec"]["leaseDurationSeconds"] = json!(1);
-                lease["spec"]["renewTime"] = json!(micro(Timestamp::now()));
-                if let Err(error) = self.access.put(&self.path(NAME), MANAGER, &lease).await {
-                    tracing::warn!(%error, "lease not handed over; it expires by itself");
-                }
+        if let Ok(mut lease) = self.access.get(&self.path(NAME)).await
+            && text(&lease, "/spec/holderIdentity") == self.identity
+        {
+            lease["spec"]["holderIdentity"] = json!("");
+            lease["spec"]["leaseDurationSeconds"] = json!(1);
+            lease["spec"]["renewTime"] = json!(micro(Timestamp::now()));
+            if let Err(error) = self.access.put(&self.path(NAME), MANAGER, &lease).await {
+                tracing::warn!(%error, "lease not handed over; it expires by itself");
             }
         }
         self.set(Claim::Lost("handed over".into()));

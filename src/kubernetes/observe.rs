@@ -230,10 +230,10 @@ pub(super) async fn config(cluster: &Cluster, key: &CanaryKey, reference: &Confi
     let version = known.as_ref().map(|k| text(k, "/metadata/resourceVersion").to_owned());
     if let (true, Some(version)) = (watched, &version) {
         let cache = cluster.configs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((cached, object)) = cache.get(&slot) {
-            if cached == version {
-                return Ok(Some(Arc::clone(object)));
-            }
+        if let Some((cached, object)) = cache.get(&slot)
+            && cached == version
+        {
+            return Ok(Some(Arc::clone(object)));
         }
     }
     match cluster.access.get(&kind.path(&key.namespace, &reference.name)).await {
@@ -263,12 +263,9 @@ fn route(cluster: &Cluster, key: &CanaryKey, spec: &CanarySpec, router: &str) ->
     }
     let name = spec.service_name();
     let live = cluster.store.get(Kind::VirtualService, &key.namespace, name);
-    let weight = match live.as_deref().map(|live| istio::weight(spec, live)) {
-        None => None,
-        Some(Ok(weight)) => Some(weight),
-        // An object of that name which is not a route of ours yet has no weight to keep.
-        Some(Err(why)) if why.contains("do not add up") => return Route::Unreadable(why),
-        Some(Err(_)) => None,
+    let weight = match live.as_deref().map_or(Ok(None), |live| istio::weight(spec, live)) {
+        Ok(weight) => weight,
+        Err(why) => return Route::Unreadable(why),
     };
     let (primary, canary) = istio::destinations(spec);
     for host in [&canary, &primary] {

@@ -342,17 +342,17 @@ fn spread_apart(template: &mut Value, name: &str) {
     let adapt = |selector: Option<&mut Value>| {
         let Some(selector) = selector else { return };
         for key in SELECTOR_LABELS {
-            if let Some(value) = selector.get_mut("matchLabels").and_then(|l| l.get_mut(key)) {
-                if value.as_str() == Some(name) {
-                    *value = json!(format!("{name}-primary"));
-                }
+            if let Some(value) = selector.get_mut("matchLabels").and_then(|l| l.get_mut(key))
+                && value.as_str() == Some(name)
+            {
+                *value = json!(format!("{name}-primary"));
             }
         }
         for expression in list_mut(selector, "/matchExpressions") {
-            if SELECTOR_LABELS.contains(&text(expression, "/key")) {
-                if let Some(value) = list_mut(expression, "/values").find(|v| v.as_str() == Some(name)) {
-                    *value = json!(format!("{name}-primary"));
-                }
+            if SELECTOR_LABELS.contains(&text(expression, "/key"))
+                && let Some(value) = list_mut(expression, "/values").find(|v| v.as_str() == Some(name))
+            {
+                *value = json!(format!("{name}-primary"));
             }
         }
     };

@@ -48,15 +48,14 @@ where
     while let Some(event) = stream.next().await {
         let event = match event {
             Ok(event) => event,
-            Err(error) => match refusal(&error) {
-                Some(state) => {
+            Err(error) => {
+                if let Some(state) = refusal(&error) {
                     if state == WatchState::Absent {
                         store.keep_only(kind, &BTreeSet::new(), u64::MAX);
                     }
                     store.set_state(kind, state);
                     return;
-                }
-                None => {
+                } else {
                     let why = crate::domain::text::clean(&super::error::chain(&error));
                     tracing::debug!(kind = kind.word(), %why, "watch interrupted");
                     if !is_expiry(&error) {
@@ -67,7 +66,7 @@ where
                     }
                     continue;
                 }
-            },
+            }
         };
         store.hear(Timestamp::now());
         match event {

@@ -59,7 +59,7 @@ pub(super) fn fix(resources: &mut [Resource], file: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// The namespaces whose service accounts a RoleBinding names.
+/// The namespaces whose service accounts a `RoleBinding` names.
 fn bound_namespaces(resource: &Resource) -> BTreeSet<String> {
     let subjects = match resource.node.get("subjects") {
         Some(Node::Sequence(subjects)) if resource.kind() == "RoleBinding" => subjects.as_slice(),

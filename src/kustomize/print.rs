@@ -473,7 +473,7 @@ mod tests {
         {
             assert_eq!(go_float(float), text);
         }
-        assert_eq!(go_float(621_365_703_713_503.25), "6.213657037135032e+14");
+        assert_eq!(go_float(621_365_703_713_503.3), "6.213657037135032e+14");
     }
 
     #[test]

@@ -162,6 +162,7 @@ mod tests {
         parse_remote(text).map(|base| (base.repository, base.path, base.reference))
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "stands beside `taken`, which may have nothing to say")]
     fn base(repository: &str, path: &str, reference: Option<&str>) -> Option<(String, String, Option<String>)> {
         Some((repository.to_owned(), path.to_owned(), reference.map(str::to_owned)))
     }

@@ -64,11 +64,11 @@ fn destination(spec: &CanarySpec, host: &str, weight: i64) -> Value {
     json!({"destination": destination, "weight": weight})
 }
 
-/// Percent that the canary has by the `VirtualService`.
+/// Percent that the canary has by the `VirtualService`; `None` where no http route is ours.
 ///
 /// # Errors
-/// A sentence when the route of the canary is not there or its weights do not add up to 100.
-pub fn weight(spec: &CanarySpec, live: &Value) -> Result<i64, String> {
+/// A sentence when the weights do not add up to 100: nobody can say then where traffic goes.
+pub fn weight(spec: &CanarySpec, live: &Value) -> Result<Option<i64>, String> {
     let (primary, canary) = destinations(spec);
     let routes = live.pointer("/spec/http").and_then(Value::as_array).into_iter().flatten();
     let of = |route: &Value, host: &str| -> Option<i64> {
@@ -79,7 +79,7 @@ pub fn weight(spec: &CanarySpec, live: &Value) -> Result<i64, String> {
     for route in routes {
         if let (Some(p), Some(c)) = (of(route, &primary), of(route, &canary)) {
             return if p + c == 100 && (0..=100).contains(&c) {
-                Ok(c)
+                Ok(Some(c))
             } else {
                 Err(format!(
                     "VirtualService {}: weights {p} and {c} do not add up to 100; correct them, or delete the object",
@@ -88,10 +88,7 @@ pub fn weight(spec: &CanarySpec, live: &Value) -> Result<i64, String> {
             };
         }
     }
-    Err(format!(
-        "VirtualService {}: no http route has both {primary} and {canary}; delete the object to have it written anew",
-        spec.service_name()
-    ))
+    Ok(None)
 }
 
 /// `live` with the canary at `weight` percent and everything else of ours as the Canary says; whatever
@@ -103,11 +100,11 @@ pub fn edit(spec: &CanarySpec, live: &Value, weight: i64) -> Value {
     for (key, value) in wanted.as_object().into_iter().flatten() {
         out["spec"][key] = value.clone();
     }
-    if spec.service.delegation {
-        if let Some(spec) = out.get_mut("spec").and_then(Value::as_object_mut) {
-            spec.remove("hosts");
-            spec.remove("gateways");
-        }
+    if spec.service.delegation
+        && let Some(spec) = out.get_mut("spec").and_then(Value::as_object_mut)
+    {
+        spec.remove("hosts");
+        spec.remove("gateways");
     }
     out
 }
@@ -115,7 +112,7 @@ pub fn edit(spec: &CanarySpec, live: &Value, weight: i64) -> Value {
 /// Whether `live` is something else than the Canary wants, its weights aside.
 #[must_use]
 pub fn differs(spec: &CanarySpec, live: &Value) -> bool {
-    let weight = weight(spec, live).unwrap_or(0);
+    let weight = weight(spec, live).ok().flatten().unwrap_or(0);
     edit(spec, live, weight)["spec"] != live["spec"]
 }
 
@@ -133,7 +130,7 @@ mod tests {
         for weight in [0, 20, 100] {
             let live = json!({"metadata": {"name": "web"}, "spec": {"exportTo": ["."], "http": []}});
             let edited = edit(&spec, &live, weight);
-            assert_eq!(super::weight(&spec, &edited), Ok(weight));
+            assert_eq!(super::weight(&spec, &edited), Ok(Some(weight)));
             assert_eq!(edited["spec"]["exportTo"], json!(["."]));
             assert!(!differs(&spec, &edited));
         }
@@ -145,7 +142,7 @@ mod tests {
         let mut live = json!({"spec": virtual_service(&spec, 20)});
         live["spec"]["http"][0]["route"][0]["weight"] = json!(0);
         assert!(weight(&spec, &live).is_err_and(|e| e.contains("do not add up")));
-        assert!(weight(&spec, &json!({"spec": {}})).is_err());
+        assert_eq!(weight(&spec, &json!({"spec": {}})), Ok(None));
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub struct Subject<'a> {
     pub namespace: &'a str,
     pub target: &'a str,
     pub router: &'a str,
-    /// PromQL duration.
+    /// `PromQL` duration.
     pub window: &'a str,
 }
 
@@ -25,7 +25,7 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// PromQL of a percentage, 0 to 100.
+/// `PromQL` of a percentage, 0 to 100.
 #[must_use]
 pub fn success_rate(s: &Subject<'_>) -> String {
     let (metric, selector, failure) = if s.router == "kubernetes" {
@@ -37,7 +37,7 @@ pub fn success_rate(s: &Subject<'_>) -> String {
     format!("sum(rate({metric}{{{selector},{failure}}}[{window}])) / sum(rate({metric}{{{selector}}}[{window}])) * 100")
 }
 
-/// PromQL of the 99th percentile, in milliseconds.
+/// `PromQL` of the 99th percentile, in milliseconds.
 #[must_use]
 pub fn duration(s: &Subject<'_>) -> String {
     let window = s.window;
@@ -61,7 +61,7 @@ fn workload(s: &Subject<'_>) -> String {
     )
 }
 
-/// Escapes for a double-quoted PromQL string.
+/// Escapes for a double-quoted `PromQL` string.
 fn quote(text: &str) -> String {
     text.replace('\\', r"\\").replace('"', r#"\""#).replace('\n', r"\n")
 }

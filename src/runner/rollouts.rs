@@ -18,7 +18,7 @@ use crate::engine::step::{round_of, step};
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 const SLOWEST: Duration = Duration::from_secs(10);
 /// A canary is looked at this often even if nothing rings: a missed event is repaired within it.
-const RELOOK: Duration = Duration::from_secs(60);
+const RELOOK: Duration = Duration::from_mins(1);
 
 /// The last report of every canary that is driven here.
 #[derive(Default)]

@@ -303,15 +303,14 @@ impl Context {
             if self.lease().is_some() {
                 unheard = None;
             }
-            match show::degraded(&cluster).or(silent).or_else(|| unheard.clone()) {
-                Some((since, why)) => self.stale(since, why),
-                None => {
-                    let was_live = lock(&self.link).is_live();
-                    if !was_live {
-                        *lock(&self.link) = Link::Live;
-                    }
-                    self.changed.notify_one();
+            if let Some((since, why)) = show::degraded(&cluster).or(silent).or_else(|| unheard.clone()) {
+                self.stale(since, why)
+            } else {
+                let was_live = lock(&self.link).is_live();
+                if !was_live {
+                    *lock(&self.link) = Link::Live;
                 }
+                self.changed.notify_one();
             }
         }
     }

@@ -22,7 +22,7 @@ use crate::kubernetes::verbs::{self, Fate};
 /// How long a verdict is waited for: the driver may have to hand its lease over first.
 const VERDICT: Duration = Duration::from_secs(45);
 const LOOK: Duration = Duration::from_millis(100);
-const TRANSFER: Duration = Duration::from_secs(60);
+const TRANSFER: Duration = Duration::from_mins(1);
 
 /// Takes commands and reports outcomes; each command is a task of its own.
 pub struct Operator {
@@ -163,8 +163,8 @@ impl Operator {
             distribution: self.session.settings.fleet.distribution.as_ref().map(|d| d.url.clone()),
             to: to.into(),
             message,
-            author_name: author("GIT_AUTHOR_NAME", "user.name", "Pilothouse"),
-            author_email: author("GIT_AUTHOR_EMAIL", "user.email", "pilothouse@localhost"),
+            author_name: crate::git::author("GIT_AUTHOR_NAME", "user.name", "Pilothouse"),
+            author_email: crate::git::author("GIT_AUTHOR_EMAIL", "user.email", "pilothouse@localhost"),
             deadline: TRANSFER,
         })
     }
@@ -178,12 +178,12 @@ impl Operator {
         let request = self.request(context, to, why)?;
         let outcome =
             tokio::task::spawn_blocking(move || crate::git::bump(&request)).await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
-        if self.stays && context.provider.drive != crate::domain::driver::Drive::Observe {
-            if let Some(cluster) = context.cluster() {
-                if self.nobody_drives(context, &cluster).await.unwrap_or(false) {
-                    context.drive.send_replace(true);
-                }
-            }
+        if self.stays
+            && context.provider.drive != crate::domain::driver::Drive::Observe
+            && let Some(cluster) = context.cluster()
+            && self.nobody_drives(context, &cluster).await.unwrap_or(false)
+        {
+            context.drive.send_replace(true);
         }
         if let Some(sync) = &context.sync {
             sync.kick.notify_one();
@@ -273,17 +273,11 @@ async fn connected(context: &Context) -> Result<Arc<Cluster>, String> {
 /// Waits until intent `id` has its verdict, by the watch alone.
 async fn verdict(cluster: &Cluster, key: &CanaryKey, id: &str) -> Fate {
     loop {
-        if let Some(canary) = cluster.store.get(Kind::Canary, &key.namespace, &key.name) {
-            if let fate @ Fate::Settled(_) = verbs::fate(&canary, id) {
-                return fate;
-            }
+        if let Some(canary) = cluster.store.get(Kind::Canary, &key.namespace, &key.name)
+            && let fate @ Fate::Settled(_) = verbs::fate(&canary, id)
+        {
+            return fate;
         }
         tokio::time::sleep(LOOK / 4).await;
     }
-}
-
-/// The name that git would use, as the environment or git's configuration says.
-fn author(variable: &str, key: &str, otherwise: &str) -> String {
-    let configured = || git2::Config::open_default().and_then(|c| c.get_string(key)).ok();
-    std::env::var(variable).ok().filter(|v| !v.is_empty()).or_else(configured).unwrap_or_else(|| otherwise.into())
 }

@@ -51,7 +51,7 @@ pub async fn run(cluster: Arc<Cluster>, source: Source, series: Arc<Series>, new
             let status: CanaryStatus = canary.get("status").and_then(|s| serde_json::from_value(s.clone()).ok()).unwrap_or_default();
             let Some(spec) = canary.get("spec").and_then(|s| serde_json::from_value::<CanarySpec>(s.clone()).ok()) else { continue };
             let flying = status.phase.is_in_flight();
-            if !flying && round % CALM != 0 {
+            if !flying && !round.is_multiple_of(CALM) {
                 continue;
             }
             let found = look(&cluster, &source, &key, &spec, status.phase).await;

@@ -81,13 +81,13 @@ impl Bed {
 impl Drop for Bed {
     fn drop(&mut self) {
         drop(self.pipe.take());
-        if !std::thread::panicking() {
-            until(seconds(20), "end of the bed", || self.process.code());
-        } else {
+        if std::thread::panicking() {
             let started = std::time::Instant::now();
             while self.process.code().is_none() && started.elapsed() < seconds(20) {
                 crate::support::pause();
             }
+        } else {
+            until(seconds(20), "end of the bed", || self.process.code());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use crate::program::{Home, binary};
+use crate::program::{Home, is_optimised};
 use crate::support::{Figures, Folder, seconds, until};
 use crate::terminal::Terminal;
 
@@ -38,8 +38,7 @@ fn the_first_frame_comes_at_once() {
     }
     let figures = Figures::new(all);
     println!("first frame: {figures}");
-    let program = binary();
-    if program.components().any(|part| part.as_os_str() == "release" || part.as_os_str() == "dist") {
+    if is_optimised() {
         assert!(figures.median().as_millis() < 100, "{figures}");
     }
 }

@@ -15,6 +15,11 @@ pub fn binary() -> PathBuf {
     std::env::var_os("PILOTHOUSE_BIN").map_or_else(|| env!("CARGO_BIN_EXE_pilothouse").into(), PathBuf::from)
 }
 
+/// Whether the figures of the binary under test are those that users get.
+pub fn is_optimised() -> bool {
+    binary().components().any(|part| part.as_os_str() == "release" || part.as_os_str() == "dist")
+}
+
 /// Where one person works: a home, a kubeconfig, a fleet file.
 pub struct Home {
     pub folder: Folder,
