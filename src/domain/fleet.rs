@@ -81,7 +81,7 @@ fn main_branch() -> String {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Render {
-    /// Natively; an installed kustomize where a feature is missing.
+    /// Natively, as `native`; no other renderer is called yet.
     #[default]
     Auto,
     Native,

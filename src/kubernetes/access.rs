@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use super::error::ApiError;
 
-/// No request of ours may take longer; a hung API server is an error, not a wait.
-pub const DEADLINE: Duration = Duration::from_secs(10);
+/// No request of ours may take longer; a hung API server is an error, not a wait. The claim to a cluster ends
+/// this much before its lease does.
+pub const DEADLINE: Duration = Duration::from_secs(5);
 
 /// A cluster's API as plain requests.
 #[derive(Clone)]
@@ -81,6 +82,25 @@ impl Access {
             Patch::Apply => ("&force=true", "application/apply-patch+yaml"),
         };
         self.send(&named("write", path), http::Method::PATCH, &format!("{path}?fieldManager={manager}{query}"), content, Some(body)).await
+    }
+}
+
+impl Access {
+    /// Posts `body` and returns the status of the answer, whatever it is: for what lies behind a proxy path.
+    ///
+    /// # Errors
+    /// No answer within the deadline, or none at all.
+    pub async fn post_for_status(&self, path: &str, body: &Value) -> Result<u16, ApiError> {
+        let what = named("call", path);
+        let request = http::Request::post(path)
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(kube::client::Body::from(serde_json::to_vec(body).unwrap_or_default()))
+            .map_err(|e| ApiError::Unreachable { what: what.clone(), message: e.to_string() })?;
+        match tokio::time::timeout(self.deadline, self.client.send(request)).await {
+            Ok(Ok(reply)) => Ok(reply.status().as_u16()),
+            Ok(Err(error)) => Err(ApiError::new(what, &error)),
+            Err(_) => Err(ApiError::Timeout { what, after: self.deadline }),
+        }
     }
 }
 

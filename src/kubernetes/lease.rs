@@ -22,7 +22,9 @@ const DURATION: Duration = Duration::from_secs(15);
 const RENEW: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_secs(2);
 /// What is left of the claim must cover a request that starts now.
-const MARGIN: Duration = Duration::from_secs(3);
+const MARGIN: Duration = super::access::DEADLINE;
+/// A renewal that takes longer is tried again while there is time.
+const RENEWAL: Duration = Duration::from_secs(3);
 const MANAGER: &str = "pilothouse-lease";
 
 /// How the claim stands.
@@ -72,7 +74,7 @@ struct Seen {
 impl Lease {
     #[must_use]
     pub fn new(mut access: Access, namespace: &str, identity: String) -> Arc<Self> {
-        access.deadline = MARGIN;
+        access.deadline = RENEWAL;
         let (state, _) = watch::channel(Claim::Unknown);
         Arc::new(Self { access, namespace: namespace.into(), identity, until: Mutex::new(None), state })
     }

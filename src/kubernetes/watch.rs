@@ -55,17 +55,16 @@ where
                     }
                     store.set_state(kind, state);
                     return;
-                } else {
-                    let why = crate::domain::text::clean(&super::error::chain(&error));
-                    tracing::debug!(kind = kind.word(), %why, "watch interrupted");
-                    if !is_expiry(&error) {
-                        store.fail(Timestamp::now());
-                    }
-                    if !matches!(store.state(kind), WatchState::Degraded { .. }) && !is_expiry(&error) {
+                }
+                let why = crate::domain::text::clean(&super::error::chain(&error));
+                tracing::debug!(kind = kind.word(), %why, "watch interrupted");
+                if !is_expiry(&error) {
+                    store.fail(Timestamp::now());
+                    if !matches!(store.state(kind), WatchState::Degraded { .. }) {
                         store.set_state(kind, WatchState::Degraded { since: Timestamp::now(), why });
                     }
-                    continue;
                 }
+                continue;
             }
         };
         store.hear(Timestamp::now());

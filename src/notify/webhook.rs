@@ -60,10 +60,9 @@ async fn attempt(hook: &CanaryWebhook, payload: &Value, access: &Access, in_clus
         let mut access = access.clone();
         access.deadline = hook.deadline();
         let path = format!("/api/v1/namespaces/{namespace}/services/{name}:{port}/proxy{}", checked.url.path());
-        return match access.post(&path, "pilothouse-engine", payload).await {
-            Ok(_) => Ok(()),
-            // A reply that is no JSON is a reply all the same: its status was a success.
-            Err(error) if error.to_string().contains("expected value") || error.to_string().contains("Error deserializing") => Ok(()),
+        return match access.post_for_status(&path, payload).await {
+            Ok(status) if status <= 202 => Ok(()),
+            Ok(status) => Err(refused(status, String::new())),
             Err(error) => Err(Failure { why: error.to_string(), again: true }),
         };
     }
@@ -100,8 +99,11 @@ async fn attempt(hook: &CanaryWebhook, payload: &Value, access: &Access, in_clus
     }
     let body = clean(&String::from_utf8_lossy(&body));
     let short: String = body.chars().take(200).collect();
-    Err(Failure {
-        why: if short.is_empty() { format!("status {status}") } else { short },
-        again: status == 429 || (status >= 500 && status != 501),
-    })
+    Err(refused(status, short))
+}
+
+/// An answer that does not pass; 429 and 5xx other than 501 may pass the next time.
+fn refused(status: u16, body: String) -> Failure {
+    let why = if body.is_empty() { format!("status {status}") } else { body };
+    Failure { why, again: status == 429 || (status >= 500 && status != 501) }
 }

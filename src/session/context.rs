@@ -304,7 +304,7 @@ impl Context {
                 unheard = None;
             }
             if let Some((since, why)) = show::degraded(&cluster).or(silent).or_else(|| unheard.clone()) {
-                self.stale(since, why)
+                self.stale(since, why);
             } else {
                 let was_live = lock(&self.link).is_live();
                 if !was_live {

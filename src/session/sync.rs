@@ -26,7 +26,7 @@ pub const MANAGER: &str = "pilothouse-sync";
 /// How often the branch is looked at.
 const EVERY: Duration = Duration::from_secs(10);
 const TRANSFER: Duration = Duration::from_secs(30);
-const CALL: Duration = Duration::from_secs(10);
+const CALL: Duration = crate::kubernetes::access::DEADLINE;
 
 /// What one provider's sync is about.
 #[derive(Clone, Debug)]
