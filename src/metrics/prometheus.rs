@@ -168,3 +168,54 @@ fn encode(fields: &[(&str, &str)]) -> String {
         .collect::<Vec<_>>()
         .join("&")
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::routing::get;
+
+    use super::*;
+
+    async fn answering(body: &'static str, status: u16) -> Source {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let status = axum::http::StatusCode::from_u16(status).expect("a status");
+        let app = Router::new().route("/api/v1/query", get(move || async move { (status, [("content-type", "application/json")], body) }));
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        Source::url(&url).expect("a source")
+    }
+
+    #[tokio::test]
+    async fn only_a_finite_number_is_a_value() {
+        let vector = |value: &str| {
+            format!(r#"{{"status":"success","data":{{"resultType":"vector","result":[{{"metric":{{}},"value":[1,"{value}"]}}]}}}}"#)
+        };
+        for (value, expected) in
+            [("99.5", Answer::Value(99.5)), ("NaN", Answer::NoData), ("+Inf", Answer::NoData), ("-Inf", Answer::NoData)]
+        {
+            let source = answering(Box::leak(vector(value).into_boxed_str()), 200).await;
+            assert_eq!(source.value("x").await, expected, "{value}");
+        }
+        let empty = answering(r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#, 200).await;
+        assert_eq!(empty.value("x").await, Answer::NoData);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_answer_of_prometheus_is_an_error() {
+        for (body, status) in [
+            ("<html>login</html>", 200),
+            ("", 200),
+            (r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#, 400),
+            ("gateway timeout", 504),
+            (r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#, 200),
+            (r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,"1e999x"]}]}}"#, 200),
+        ] {
+            let answer = answering(body, status).await.value("x").await;
+            assert!(matches!(answer, Answer::Error(_)), "{body}: {answer:?}");
+        }
+        let gone = Source::url("http://127.0.0.1:1").expect("a source");
+        assert!(matches!(gone.value("x").await, Answer::Error(why) if why.contains("127.0.0.1:1")));
+        assert!(matches!(Source::None.value("x").await, Answer::Error(why) if why.contains("--prometheus")));
+    }
+}

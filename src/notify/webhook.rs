@@ -107,3 +107,87 @@ fn refused(status: u16, body: String) -> Failure {
     let why = if body.is_empty() { format!("status {status}") } else { body };
     Failure { why, again: status == 429 || (status >= 500 && status != 501) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::Mutex;
+
+    use axum::Router;
+    use axum::routing::post;
+
+    use super::*;
+    use crate::engine::step::tests::progressing;
+
+    type Seen = Arc<Mutex<Vec<Value>>>;
+
+    /// A receiver that answers with `statuses`, the last one repeated, and keeps what it was sent.
+    async fn receiver(statuses: &'static [u16], body: String) -> (String, Seen) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/hook", listener.local_addr().expect("an address"));
+        let seen = Seen::default();
+        let kept = Arc::clone(&seen);
+        let app = Router::new().route(
+            "/hook",
+            post(move |axum::Json(payload): axum::Json<Value>| async move {
+                let mut kept = kept.lock().expect("a lock");
+                let status = statuses.get(kept.len()).or(statuses.last()).copied().unwrap_or(200);
+                kept.push(payload);
+                (axum::http::StatusCode::from_u16(status).expect("a status"), body)
+            }),
+        );
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        (url, seen)
+    }
+
+    fn access() -> Access {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let config = kube::Config::new("http://127.0.0.1:1".parse().expect("a URI"));
+        Access::new(kube::Client::try_from(config).expect("a client"))
+    }
+
+    async fn ask(statuses: &'static [u16], body: &str, retries: i64) -> (Answer, Vec<Value>) {
+        let (url, seen) = receiver(statuses, body.into()).await;
+        let hook = CanaryWebhook { name: "conf".into(), url, retries: Some(retries), timeout: Some("5s".into()), ..Default::default() };
+        let answer = call(&progressing(20), &hook, "Progressing", &access(), false).await;
+        let seen = seen.lock().expect("a lock").clone();
+        (answer, seen)
+    }
+
+    #[tokio::test]
+    async fn up_to_202_passes_and_above_is_refused_with_the_body() {
+        for status in [&[200_u16][..], &[201], &[202]] {
+            assert_eq!(ask(status, "", 0).await.0, Answer::Passed, "{status:?}");
+        }
+        for status in [&[203_u16][..], &[302], &[403], &[500]] {
+            assert_eq!(ask(status, "closed\u{1b}[2J", 0).await.0, Answer::Error("closed[2J".into()), "{status:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_payload_is_flaggers() {
+        let (_, seen) = ask(&[200], "", 0).await;
+        let keys: Vec<_> = seen[0].as_object().expect("an object").keys().cloned().collect();
+        assert_eq!(keys, ["checksum", "name", "namespace", "phase"]);
+        assert_eq!((seen[0]["name"].as_str(), seen[0]["phase"].as_str()), (Some("web"), Some("Progressing")));
+    }
+
+    #[tokio::test]
+    async fn only_what_may_pass_later_is_repeated() {
+        assert_eq!(ask(&[503, 200], "", 1).await.1.len(), 2);
+        assert_eq!(ask(&[403], "", 3).await.1.len(), 1);
+        assert_eq!(ask(&[501], "", 3).await.1.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_huge_body_is_cut_and_a_dead_receiver_is_an_error() {
+        let (answer, _) = ask(&[500], &"x".repeat(3_000_000), 0).await;
+        assert!(matches!(answer, Answer::Error(why) if why.len() <= 200));
+        let hook = CanaryWebhook { url: "http://127.0.0.1:1/".into(), ..Default::default() };
+        assert!(matches!(call(&progressing(20), &hook, "Progressing", &access(), false).await, Answer::Error(_)));
+        let hook = CanaryWebhook { url: "http://169.254.169.254/".into(), ..Default::default() };
+        assert!(
+            matches!(call(&progressing(20), &hook, "Progressing", &access(), false).await, Answer::Error(why) if why.contains("refused"))
+        );
+    }
+}

@@ -51,8 +51,10 @@ fn a_release_goes_out_is_rolled_back_and_is_aborted_by_verbs() {
     assert!(said.out.contains(BACKEND), "{said:?}");
     until_true(seconds(20), "Failed after the abort", || gke.phase("backend") == "Failed");
     assert_rolled_back(&gke, "backend", "6.0.1");
-    home.expect(5, &["pause", BACKEND]);
-    home.expect(5, &["approve", BACKEND]);
+    for verb in ["abort", "promote", "resume", "approve", "reject"] {
+        let refused = home.expect(5, &[verb, BACKEND]);
+        assert!(refused.err.contains(BACKEND), "{refused:?}");
+    }
     let why = home.run(&["why", BACKEND]);
     assert!(why.out.contains("not today"), "{why:?}");
 
