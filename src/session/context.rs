@@ -273,17 +273,28 @@ impl Context {
     async fn watch_link(self: Arc<Self>, cluster: Arc<Cluster>) {
         let mut looked = std::time::Instant::now().checked_sub(LOOK);
         let mut unheard: Option<(Timestamp, String)> = None;
+        let mut told = std::time::Instant::now();
+        let mut promoted = false;
         loop {
-            tokio::select! {
-                () = cluster.store.changed.notified() => {}
-                () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            let mut news = tokio::select! {
+                () = cluster.store.changed.notified() => true,
+                () = tokio::time::sleep(Duration::from_secs(1)) => false,
+            };
+            if news {
+                // A ref counts as promoted from the moment its last canary came through, not from the sync's next turn.
+                let now = show::all_promoted(&cluster);
+                if let (true, false, Some(sync)) = (now, promoted, &self.sync) {
+                    sync.kick.notify_one();
+                }
+                promoted = now;
             }
             if self.lease().is_none() && looked.is_none_or(|at| at.elapsed() >= LOOK) {
                 looked = Some(std::time::Instant::now());
                 match Lease::holder(&cluster.access, &self.settings.lease_namespace).await {
                     Ok(holder) => {
                         cluster.store.hear(Timestamp::now());
-                        *lock(&self.holder) = holder;
+                        let known = std::mem::replace(&mut *lock(&self.holder), holder.clone());
+                        news |= known != holder;
                         unheard = None;
                     }
                     Err(error @ (ApiError::Timeout { .. } | ApiError::Unreachable { .. })) => {
@@ -306,11 +317,12 @@ impl Context {
             if let Some((since, why)) = show::degraded(&cluster).or(silent).or_else(|| unheard.clone()) {
                 self.stale(since, why);
             } else {
-                let was_live = lock(&self.link).is_live();
-                if !was_live {
-                    *lock(&self.link) = Link::Live;
+                let was_live = std::mem::replace(&mut *lock(&self.link), Link::Live).is_live();
+                // A quiet cluster is shown anew now and then for the age of its data alone.
+                if news || !was_live || told.elapsed() >= LOOK {
+                    told = std::time::Instant::now();
+                    self.changed.notify_one();
                 }
-                self.changed.notify_one();
             }
         }
     }

@@ -253,6 +253,9 @@ async fn connected(context: &Context) -> Result<Arc<Cluster>, String> {
                 if cluster.store.is_complete() {
                     return Some(cluster);
                 }
+                if context.lacks_crds() {
+                    return None;
+                }
             } else if context.has_answered() {
                 return None;
             }

@@ -1,7 +1,7 @@
 //! The program against real clusters, real git and a real terminal: one binary, so that beds can be shared.
 //!
-//! `support` watches, `bed` brings clusters up, `program` and `terminal` run the binary, `course` follows a
-//! rollout. The rest are the stories. `PILOTHOUSE_BIN` names another binary than the one built beside this.
+//! `support` watches, `bed` brings clusters up, `program` and `terminal` run the binary, `rollout` follows what it does.
+//! The rest are the tests. `PILOTHOUSE_BIN` names another binary than the one built beside this.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,19 +12,15 @@
     reason = "tests may stop at what they did not expect, and their figures are read"
 )]
 
-mod app;
 mod bad_cluster;
 mod bad_git;
-mod bad_metrics;
 mod bed;
-mod counts;
-mod course;
-mod first_frame;
-mod foreign;
+mod figures;
 mod program;
 mod references;
+mod restraint;
+mod rollout;
 mod story_cli;
 mod story_console;
 mod support;
 mod terminal;
-mod traces;

@@ -20,6 +20,18 @@ pub fn is_optimised() -> bool {
     binary().components().any(|part| part.as_os_str() == "release" || part.as_os_str() == "dist")
 }
 
+/// A kubeconfig of contexts at one address.
+pub fn kubeconfig(names: &[&str], address: &str) -> String {
+    let each = |line: fn(&str, &str) -> String| names.iter().map(|name| line(name, address)).collect::<String>();
+    format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: {}\nclusters:\n{}users:\n{}contexts:\n{}",
+        names[0],
+        each(|name, address| format!("- name: {name}\n  cluster:\n    server: https://{address}\n")),
+        each(|name, _| format!("- name: {name}\n  user:\n    token: none\n")),
+        each(|name, _| format!("- name: {name}\n  context:\n    cluster: {name}\n    user: {name}\n")),
+    )
+}
+
 /// Where one person works: a home, a kubeconfig, a fleet file.
 pub struct Home {
     pub folder: Folder,

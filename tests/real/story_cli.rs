@@ -2,10 +2,9 @@
 
 use serde_json::Value;
 
-use crate::app::{SERVICES, assert_primary, assert_rolled_back, two_clusters, until_all, until_promoted};
 use crate::bed::{Cluster, text};
-use crate::course::{Course, assert_in_order};
 use crate::program::Home;
+use crate::rollout::{Course, SERVICES, assert_in_order, assert_primary, assert_rolled_back, two_clusters, until_all, until_promoted};
 use crate::support::{holds, seconds, until_true};
 
 const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/pilothouse-system/leases/pilothouse";
@@ -37,6 +36,7 @@ fn a_release_goes_out_is_rolled_back_and_is_aborted_by_verbs() {
     let failing = Course::follow(&gke, "backend");
     home.expect(0, &["bump", "1.2.0", "--provider", "gke"]);
     until_all(&[&gke], "Failed");
+    failing.until_phase(seconds(10), "Failed");
     assert!(failing.failed() >= 2 && !failing.phases().iter().any(|phase| phase == "Promoting"), "{:#?}", failing.points());
     for service in SERVICES {
         assert_rolled_back(&gke, service, "6.0.1");
@@ -94,6 +94,7 @@ fn release(home: &Home, eks: &Cluster, gke: &Cluster) {
     assert_eq!(gates["items"][0]["gate"], "confirm-promotion");
     home.expect(0, &["approve", BACKEND, "--gate", "confirm-promotion"]);
     until_all(&[gke, eks], "Succeeded");
+    course.until_phase(seconds(10), "Succeeded");
     assert_in_order("weights", &course.weights(), &[0, 20, 40, 60, 0]);
     for cluster in [gke, eks] {
         assert_primary(cluster, "6.0.1", "http-client-timeout: 30s");

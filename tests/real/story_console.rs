@@ -2,9 +2,10 @@
 
 use std::net::TcpListener;
 
-use crate::app::{SERVICES, assert_primary, assert_rolled_back, image, two_clusters, until_all, until_promoted};
-use crate::course::{Course, assert_in_order};
 use crate::program::Home;
+use crate::rollout::{
+    Course, SERVICES, assert_in_order, assert_primary, assert_rolled_back, image, two_clusters, until_all, until_promoted,
+};
 use crate::support::{holds, seconds, until_true};
 use crate::terminal::{CTRL_X, ENTER, Terminal};
 
@@ -127,6 +128,8 @@ fn release(console: &mut Terminal, eks: &crate::bed::Cluster, gke: &crate::bed::
     console.shows("confirm-promotion waits");
     verb(console, "a", "approve", "gke/app/backend");
     until_all(&[gke, eks], "Succeeded");
+    course.until_phase(seconds(10), "Succeeded");
+    twin.until_phase(seconds(10), "Succeeded");
     assert_in_order("weights", &course.weights(), &[0, 20, 40, 60, 0]);
     assert_in_order(
         "phases",
@@ -151,6 +154,7 @@ fn failing(console: &mut Terminal, gke: &crate::bed::Cluster) {
     open(console, "gke/app/backend");
     bump(console, "gke", "1.1.0", "1.2.0");
     until_all(&[gke], "Failed");
+    course.until_phase(seconds(10), "Failed");
     console.until(seconds(15), "the failure", |frame| frame.contains("FAIL") && frame.contains("failed"));
     assert!(course.failed() >= 2 && course.weights().iter().any(|weight| *weight > 0), "{:#?}", course.points());
     assert!(!course.phases().iter().any(|phase| phase == "Promoting"), "{:?}", course.phases());
