@@ -92,8 +92,8 @@ fn without_crds_a_verb_and_status_answer_at_once() {
     let said = home.run(&["pause", "bare/app/backend"]);
     let verb = started.elapsed();
     assert!(said.code != 0 && said.err.contains("crds --install"), "{said:?}");
-    // Both wait for late clusters, and this one has answered.
-    assert!(status < seconds(4) && verb < seconds(4), "status took {:.1}s, the verb {:.1}s", status.as_secs_f64(), verb.as_secs_f64());
+    // A cluster that says nothing has eight seconds; one that has answered is not waited for.
+    assert!(status < seconds(8) && verb < seconds(8), "status took {:.1}s, the verb {:.1}s", status.as_secs_f64(), verb.as_secs_f64());
 }
 
 #[test]

@@ -15,11 +15,6 @@ pub fn binary() -> PathBuf {
     std::env::var_os("PILOTHOUSE_BIN").map_or_else(|| env!("CARGO_BIN_EXE_pilothouse").into(), PathBuf::from)
 }
 
-/// Whether the figures of the binary under test are those that users get.
-pub fn is_optimised() -> bool {
-    binary().components().any(|part| part.as_os_str() == "release" || part.as_os_str() == "dist")
-}
-
 /// A kubeconfig of contexts at one address.
 pub fn kubeconfig(names: &[&str], address: &str) -> String {
     let each = |line: fn(&str, &str) -> String| names.iter().map(|name| line(name, address)).collect::<String>();

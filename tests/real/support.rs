@@ -126,7 +126,7 @@ impl Figures {
         Self(all)
     }
 
-    pub fn median(&self) -> Duration {
+    fn median(&self) -> Duration {
         self.0[self.0.len() / 2]
     }
 
