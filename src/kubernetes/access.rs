@@ -24,6 +24,8 @@ pub enum Patch {
     Merge,
     /// Server-side apply; conflicts are taken over, since what we apply we generate.
     Apply,
+    /// Server-side apply that the API server only judges.
+    DryRun,
 }
 
 impl Access {
@@ -80,6 +82,7 @@ impl Access {
         let (query, content) = match patch {
             Patch::Merge => ("", "application/merge-patch+json"),
             Patch::Apply => ("&force=true", "application/apply-patch+yaml"),
+            Patch::DryRun => ("&force=true&dryRun=All", "application/apply-patch+yaml"),
         };
         self.send(&named("write", path), http::Method::PATCH, &format!("{path}?fieldManager={manager}{query}"), content, Some(body)).await
     }

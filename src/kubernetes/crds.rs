@@ -206,19 +206,12 @@ pub async fn install(access: &Access, dry_run: bool) -> Result<Vec<(String, Inst
             (None, _) => Installed::Created,
         };
         if !matches!(outcome, Installed::Kept(_)) {
-            let query = if dry_run { format!("{path}?dryRun=All&x=1") } else { path };
-            apply(access, &query, &crd).await?;
+            let patch = if dry_run { Patch::DryRun } else { Patch::Apply };
+            access.patch(&path, MANAGER, patch, &crd).await?;
         }
         done.push((name, outcome));
     }
     Ok(done)
-}
-
-async fn apply(access: &Access, path: &str, crd: &Value) -> Result<(), ApiError> {
-    // `Access::patch` appends its own query; a path that has one already takes it on behind.
-    let (path, extra) = path.split_once('?').map_or((path, ""), |(p, q)| (p, q));
-    let manager = if extra.is_empty() { MANAGER.to_owned() } else { format!("{MANAGER}&{}", extra.split('&').next().unwrap_or_default()) };
-    access.patch(path, &manager, Patch::Apply, crd).await.map(|_| ())
 }
 
 #[cfg(test)]
