@@ -26,6 +26,8 @@ pub(super) async fn crds(global: &Global, install: bool) -> Outcome {
             Ok(all) => {
                 for (crd, outcome) in all {
                     let word = match outcome {
+                        Installed::Created if global.dry_run => "would be created".to_owned(),
+                        Installed::Updated if global.dry_run => "would be brought up to date".to_owned(),
                         Installed::Created => "created".to_owned(),
                         Installed::Updated => "up to date".to_owned(),
                         Installed::Kept(manager) => format!("kept: {manager} manages it"),
