@@ -99,6 +99,12 @@ fn decode<T: serde::de::DeserializeOwned + Default>(value: Option<&Value>) -> (T
     }
 }
 
+/// The Canary's status; an empty one where there is none, or none that can be read.
+#[must_use]
+pub fn status(canary: &Value) -> CanaryStatus {
+    decode(canary.get("status")).0
+}
+
 /// Verbs on the object, oldest first, and the annotations that are none.
 #[must_use]
 pub fn intents(canary: &Value) -> (Vec<Intent>, Vec<(String, String)>) {

@@ -274,7 +274,7 @@ pub fn deployment(
     let mut body = json!({
         "replicas": replicas,
         "selector": {"matchLabels": {label: format!("{value}-primary")}},
-        "template": template(target, &label_of(target)?, tracked, id),
+        "template": template(target, &selector(target)?, tracked, id),
     });
     for field in ["progressDeadlineSeconds", "minReadySeconds", "revisionHistoryLimit", "strategy"] {
         if let Some(copied) = target.pointer(&format!("/spec/{field}")) {
@@ -282,10 +282,6 @@ pub fn deployment(
         }
     }
     Ok(json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": body}))
-}
-
-fn label_of(target: &Value) -> Result<(String, String), String> {
-    selector(target)
 }
 
 fn template(target: &Value, (label, value): &(String, String), tracked: &BTreeSet<String>, id: &str) -> Value {

@@ -8,7 +8,6 @@ use super::error::ApiError;
 use super::json::{annotation, text};
 use super::kinds::Kind;
 use crate::domain::intent::{ANNOTATION_PREFIX, Intent, Verdict};
-use crate::domain::status::CanaryStatus;
 use crate::domain::target::CanaryKey;
 
 const MANAGER: &str = "pilothouse-operator";
@@ -38,7 +37,7 @@ pub enum Fate {
 /// What became of intent `id` of `canary`.
 #[must_use]
 pub fn fate(canary: &Value, id: &str) -> Fate {
-    let status: CanaryStatus = canary.get("status").and_then(|s| serde_json::from_value(s.clone()).ok()).unwrap_or_default();
+    let status = super::observe::status(canary);
     if let Some(verdict) = status.engine().verdict(id) {
         return Fate::Settled(verdict.clone());
     }

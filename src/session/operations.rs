@@ -12,7 +12,6 @@ use super::context::Context;
 use super::fleet::Session;
 use super::view::{Link, SyncState};
 use crate::domain::intent::{Intent, Verb};
-use crate::domain::status::CanaryStatus;
 use crate::domain::target::{CanaryKey, Target};
 use crate::git::{BumpOutcome, BumpRequest};
 use crate::kubernetes::cluster::Cluster;
@@ -110,7 +109,7 @@ impl Operator {
                 failed(e)
             }
         })?;
-        let status: CanaryStatus = canary.get("status").and_then(|s| serde_json::from_value(s.clone()).ok()).unwrap_or_default();
+        let status = crate::kubernetes::observe::status(&canary);
         if let Some(why) = crate::kubernetes::observe::hands_off(&cluster, &canary, &status) {
             return Err(VerbError::Refused(why));
         }

@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use super::view::{Indicator, SloSeries};
 use crate::domain::canary::{CanaryMetric, CanarySpec};
 use crate::domain::phase::Phase;
-use crate::domain::status::CanaryStatus;
 use crate::domain::target::CanaryKey;
 use crate::engine::analysis::limits;
 use crate::kubernetes::cluster::Cluster;
@@ -48,7 +47,7 @@ pub async fn run(cluster: Arc<Cluster>, source: Source, series: Arc<Series>, new
                 crate::kubernetes::json::text(&canary, "/metadata/namespace"),
                 crate::kubernetes::json::text(&canary, "/metadata/name"),
             );
-            let status: CanaryStatus = canary.get("status").and_then(|s| serde_json::from_value(s.clone()).ok()).unwrap_or_default();
+            let status = crate::kubernetes::observe::status(&canary);
             let Some(spec) = canary.get("spec").and_then(|s| serde_json::from_value::<CanarySpec>(s.clone()).ok()) else { continue };
             let flying = status.phase.is_in_flight();
             if !flying && !round.is_multiple_of(CALM) {

@@ -31,7 +31,7 @@ pub fn canaries(cluster: &Cluster, reports: &Reports, series: &Series) -> Vec<Ca
 fn view(cluster: &Cluster, canary: &Value, all_events: &[std::sync::Arc<Value>], reports: &Reports, series: &Series) -> CanaryView {
     let key = CanaryKey::new(text(canary, "/metadata/namespace"), text(canary, "/metadata/name"));
     let spec: CanarySpec = canary.get("spec").and_then(|s| serde_json::from_value(s.clone()).ok()).unwrap_or_default();
-    let status: CanaryStatus = canary.get("status").and_then(|s| serde_json::from_value(s.clone()).ok()).unwrap_or_default();
+    let status = crate::kubernetes::observe::status(canary);
     let state = status.engine();
     let router = cluster.router(spec.provider.as_deref());
     let foreign = hands_off(cluster, canary, &status);
@@ -110,7 +110,7 @@ pub fn all_promoted(cluster: &Cluster) -> bool {
     let canaries = cluster.store.list(Kind::Canary);
     !canaries.is_empty()
         && canaries.iter().all(|canary| {
-            let status: CanaryStatus = canary.get("status").and_then(|s| serde_json::from_value(s.clone()).ok()).unwrap_or_default();
+            let status = crate::kubernetes::observe::status(canary);
             let target = cluster.store.get(Kind::Deployment, text(canary, "/metadata/namespace"), text(canary, "/spec/targetRef/name"));
             let promoted = Revision::parse(&status.last_promoted_spec);
             matches!((target, promoted), (Some(target), Some(promoted)) if workload(&target).revision.hash == promoted.hash)

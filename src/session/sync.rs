@@ -14,15 +14,13 @@ use crate::domain::fleet::{Render, Repository};
 use crate::domain::text::clean;
 use crate::engine::sync::{EngineOwned, check, leave_out, stale, union};
 use crate::git::{Mirror, MirrorRemotes};
-use crate::kubernetes::apply::Applier;
+use crate::kubernetes::apply::{Applier, MANAGER};
 use crate::kubernetes::cluster::Cluster;
 use crate::kubernetes::inventory::{SyncRecord, SyncStore};
 use crate::kubernetes::kinds::Kind;
 use crate::kustomize;
 use crate::runner::ports::Leadership;
 
-/// Field manager of everything the sync applies.
-pub const MANAGER: &str = "pilothouse-sync";
 /// How often the branch is looked at.
 const EVERY: Duration = Duration::from_secs(10);
 const TRANSFER: Duration = Duration::from_secs(30);

@@ -3,8 +3,6 @@
 //! Plain data, cheap to clone, serialisable; every string in it has been cleaned of control characters
 //! where it entered. Whoever draws it derives nothing: reasons come from the engine as they are.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -306,14 +304,4 @@ impl SloSeries {
     pub fn breaks(&self, value: f64) -> bool {
         self.limit.is_some_and(|limit| if self.indicator.limit_is_minimum() { value < limit } else { value > limit })
     }
-}
-
-/// How many canaries stand in each state that the counters show.
-#[must_use]
-pub fn count_phases(view: &FleetView) -> BTreeMap<Phase, usize> {
-    let mut counts = BTreeMap::new();
-    for canary in view.contexts.iter().flat_map(|c| &c.canaries) {
-        *counts.entry(canary.phase).or_insert(0) += 1;
-    }
-    counts
 }
