@@ -26,7 +26,8 @@ pub(super) async fn run(global: &Global) -> Outcome {
     let session = session(global, global.drive, true)?;
     let (operator, outcomes) = Operator::new(Arc::clone(&session), true);
     let view = session.view();
-    let port = Port { view: view.clone(), outcomes, send: Box::new(move |command| operator.send(command)) };
+    let clock = session.settings.clock.clone();
+    let port = Port { view: view.clone(), outcomes, clock, send: Box::new(move |command| operator.send(command)) };
     let ended = ui::run(port, options(global)).await;
     if session.contexts.iter().any(|c| c.lease().is_some()) {
         let driven: Vec<_> = session.contexts.iter().filter(|c| c.lease().is_some()).map(|c| c.name.as_str()).collect();
@@ -60,7 +61,7 @@ pub(super) async fn snapshot(global: &Global) -> Outcome {
         .ok_or_else(|| Failure::usage(format!("--size {} is not COLUMNSxROWS, for example 120x36", global.size)))?;
     let session = session(global, false, true)?;
     let view = session.settled(PATIENCE).await;
-    let frame = ui::snapshot(&view, address, width, height, &options(global), jiff::Timestamp::now()).map_err(Failure::usage)?;
+    let frame = ui::snapshot(&view, address, width, height, &options(global), session.settings.clock.now()).map_err(Failure::usage)?;
     output::print(&frame);
     if !frame.ends_with('\n') {
         output::print("\n");

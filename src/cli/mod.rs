@@ -19,6 +19,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::domain::intent::Verb;
 use crate::kubernetes::contexts::Contexts;
+use crate::session::Clock;
 use crate::session::fleet::{Session, Settings};
 use crate::{config, telemetry};
 pub use output::Format;
@@ -240,6 +241,7 @@ fn settings(global: &Global, drive: bool, series: bool) -> Result<Settings, Fail
         in_cluster: std::env::var_os("KUBERNETES_SERVICE_HOST").is_some(),
         cache: config::cache_folder(),
         identity: identity(),
+        clock: Clock::wall(),
     })
 }
 

@@ -84,6 +84,12 @@ impl Address {
         &self.url
     }
 
+    /// Whether the repository is a folder of this machine.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.form == Form::File
+    }
+
     /// What two spellings of one repository have in common: `host/path`, without scheme, user and `.git`.
     #[must_use]
     pub fn key(&self) -> String {

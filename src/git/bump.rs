@@ -9,7 +9,7 @@ use git2::Oid;
 use super::commit::{self, Author, Stored};
 use super::mirror::short;
 use super::refs::{RefKind, check_pin_ref, check_ref_name};
-use super::{Address, GitError, Mirror, Pin, address, child, find_pins, set_ref};
+use super::{Address, GitError, Mirror, Pin, address, child, find_pins, local, set_ref};
 use crate::domain::text::clean;
 
 /// How often a push is tried on a branch that keeps moving.
@@ -309,7 +309,10 @@ impl<'a> Work<'a> {
         let lease = format!("--force-with-lease=refs/heads/{branch}:{expected}");
         let spec = format!("{commit}:refs/heads/{branch}");
         let args = ["push", "--porcelain", "--no-recurse-submodules", &lease, "--", address.as_str(), &spec];
-        let answer = child::git("push to", address, self.mirror.path(), &args, self.request.deadline)?;
+        let answer = match child::git("push to", address, self.mirror.path(), &args, self.request.deadline) {
+            Err(GitError::NoGit { .. }) if address.is_local() => return self.push_here(head, commit),
+            answer => answer?,
+        };
         if answer.ok {
             return Ok(Pushed::Done);
         }
@@ -327,6 +330,23 @@ impl<'a> Work<'a> {
             return Err(BumpFailure::BranchExists { repository, branch });
         }
         Ok(Pushed::Moved)
+    }
+
+    /// The same without a `git`, to a repository of this machine.
+    fn push_here(&self, head: Oid, commit: Oid) -> Outcome<Pushed> {
+        let address = self.mirror.address();
+        let (repository, branch) = (address.to_string(), self.target().to_owned());
+        let expected = self.request.push_to.is_none().then_some(head);
+        let pushed = local::push(&self.mirror.repository()?, address.as_str(), &branch, expected, commit);
+        match pushed.map_err(|error| self.mirror.object("the push", &error))? {
+            local::Pushed::Done => Ok(Pushed::Done),
+            local::Pushed::Moved if self.request.push_to.is_some() => Err(BumpFailure::BranchExists { repository, branch }),
+            local::Pushed::Moved => Ok(Pushed::Moved),
+            local::Pushed::Hook(hook) => {
+                let cause = format!("its hook {hook} can only be run by git, which is not installed");
+                Err(BumpFailure::Refused { repository, branch, cause })
+            }
+        }
     }
 
     /// After a push without an answer: the branch itself says whether it arrived.

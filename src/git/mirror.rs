@@ -12,6 +12,7 @@ use git2::{Oid, Repository, RepositoryInitOptions};
 use sha2::{Digest, Sha256};
 
 use super::child::{self, Answer};
+use super::local;
 use super::lock::Lock;
 use super::refs::{self, Found, REMOTE_HEAD, RefInfo, RefKind};
 use super::{Address, GitError, GitTree};
@@ -63,6 +64,10 @@ impl Mirror {
     pub fn fetch(&self, deadline: Duration) -> Result<(), GitError> {
         let begun = Instant::now();
         let _lock = self.lock(deadline)?;
+        if self.address.is_local() && local::fetch(&self.repository()?, self.address.as_str()).is_ok() {
+            return Ok(());
+        }
+        // What libgit2 cannot do, or says less well, is git's.
         let left = deadline.saturating_sub(begun.elapsed());
         let mut answer = self.run_fetch(true, left)?;
         if !answer.ok && answer.stderr.contains("remote ref HEAD") {

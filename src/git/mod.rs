@@ -12,6 +12,7 @@ mod address;
 mod bump;
 mod child;
 mod commit;
+mod local;
 mod lock;
 mod mirror;
 mod pin;

@@ -4,13 +4,14 @@
 //! object that fails hides no other. What the rollout engine owns is written only when an object is created.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::StreamExt;
 use jiff::Timestamp;
 use kube::Client;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::health::{Health, HealthStatus, health};
 use crate::domain::text::clean;

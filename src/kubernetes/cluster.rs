@@ -14,7 +14,7 @@ use super::store::Store;
 use super::{observe, perform, watch};
 use crate::domain::driver::Drive;
 use crate::domain::target::CanaryKey;
-use crate::runner::ports::{ClusterPort, Effect, Observation, PortError};
+use crate::runner::ports::{Clock, ClusterPort, Effect, Observation, PortError};
 
 /// Configs that were read by name, by kind, namespace and name, with the version they had.
 pub(super) type ConfigCache = Mutex<BTreeMap<(bool, String, String), (String, Arc<Value>)>>;
@@ -32,20 +32,21 @@ pub struct Cluster {
     pub access: Access,
     pub store: Arc<Store>,
     pub policy: Policy,
+    pub clock: Clock,
     pub(super) configs: ConfigCache,
 }
 
 impl Cluster {
     #[must_use]
-    pub fn new(client: Client, policy: Policy) -> Self {
-        Self { access: Access::new(client), store: Arc::default(), policy, configs: Mutex::default() }
+    pub fn new(client: Client, policy: Policy, clock: Clock) -> Self {
+        Self { access: Access::new(client), store: Arc::default(), policy, clock, configs: Mutex::default() }
     }
 
     /// Watches everything that a rollout stands on; never returns.
     pub async fn watch(&self) {
         let mut tasks = tokio::task::JoinSet::new();
         for kind in Kind::ALL {
-            tasks.spawn(watch::run(self.access.client().clone(), kind, Arc::clone(&self.store)));
+            tasks.spawn(watch::run(self.access.client().clone(), kind, Arc::clone(&self.store), self.clock.clone()));
         }
         while tasks.join_next().await.is_some() {}
     }
@@ -62,6 +63,10 @@ impl Cluster {
 }
 
 impl ClusterPort for Cluster {
+    fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     fn canaries(&self) -> Vec<CanaryKey> {
         self.store.canaries()
     }

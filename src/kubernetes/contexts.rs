@@ -24,11 +24,18 @@ pub enum ContextError {
     Client { name: String, cause: String },
 }
 
-/// A kubeconfig that could be read.
-#[derive(Clone, Debug)]
+/// The contexts there are.
+#[derive(Clone)]
 pub struct Contexts {
-    kubeconfig: Kubeconfig,
+    origin: Origin,
     names: Vec<String>,
+}
+
+#[derive(Clone)]
+enum Origin {
+    Kubeconfig(Box<Kubeconfig>),
+    /// Ready clients, in the order of the names.
+    Clients(Vec<Client>),
 }
 
 impl Contexts {
@@ -45,7 +52,14 @@ impl Contexts {
         if names.is_empty() {
             return Err(ContextError::Empty);
         }
-        Ok(Self { kubeconfig, names })
+        Ok(Self { origin: Origin::Kubeconfig(Box::new(kubeconfig)), names })
+    }
+
+    /// Contexts whose clients are ready: those of a simulated fleet.
+    #[must_use]
+    pub fn ready(clients: impl IntoIterator<Item = (String, Client)>) -> Self {
+        let (names, clients) = clients.into_iter().unzip();
+        Self { origin: Origin::Clients(clients), names }
     }
 
     /// In the order of the file.
@@ -73,8 +87,15 @@ impl Contexts {
     pub async fn client(&self, name: &str, interactive: bool) -> Result<Client, ContextError> {
         self.check(name)?;
         let failed = |cause: String| ContextError::Client { name: name.into(), cause: crate::domain::text::clean(&cause) };
+        let kubeconfig = match &self.origin {
+            Origin::Kubeconfig(kubeconfig) => (**kubeconfig).clone(),
+            Origin::Clients(clients) => {
+                let place = self.names.iter().position(|n| n == name).unwrap_or_default();
+                return clients.get(place).cloned().ok_or_else(|| failed("has no client".into()));
+            }
+        };
         let options = KubeConfigOptions { context: Some(name.into()), cluster: None, user: None };
-        let mut config = Config::from_custom_kubeconfig(self.kubeconfig.clone(), &options).await.map_err(|e| failed(chain(&e)))?;
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|e| failed(chain(&e)))?;
         config.connect_timeout = Some(CONNECT);
         config.default_retry = false;
         if let (Some(exec), false) = (config.auth_info.exec.as_mut(), interactive) {

@@ -24,7 +24,7 @@ pub(super) async fn publish(cluster: &Cluster, canary: &Value, say: &Say) -> Res
     // Event names share the namespace with all others, and have the same limit as any name.
     let stem: String = name.chars().take(200).collect();
     let event = format!("{stem}.{digest}");
-    let now = seconds(Timestamp::now());
+    let now = seconds(cluster.clock.now());
     if let Some(known) = cluster.store.get(Kind::Event, namespace, &event) {
         let body = json!({"count": integer(&known, "/count").unwrap_or(1) + 1, "lastTimestamp": now});
         match cluster.access.patch(&Kind::Event.path(namespace, &event), MANAGER, Patch::Merge, &body).await {

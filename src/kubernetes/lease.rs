@@ -5,7 +5,7 @@
 //! waits it out by its own clock, counted from the moment it saw the holder's last renewal.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::access::Access;
 use super::error::ApiError;
 use super::json::{integer, text};
-use crate::runner::ports::Leadership;
+use crate::runner::ports::{Clock, Leadership};
 
 pub const NAME: &str = "pilothouse";
 pub const NAMESPACE: &str = "pilothouse-system";
@@ -41,7 +41,8 @@ pub enum Claim {
 }
 
 struct Until {
-    monotonic: Instant,
+    /// By [`Clock::running`].
+    monotonic: Duration,
     wall: Timestamp,
 }
 
@@ -50,6 +51,7 @@ pub struct Lease {
     access: Access,
     namespace: String,
     identity: String,
+    clock: Clock,
     until: Mutex<Option<Until>>,
     state: watch::Sender<Claim>,
 }
@@ -60,23 +62,24 @@ impl Leadership for Lease {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .as_ref()
-            .is_some_and(|until| Instant::now() < until.monotonic && Timestamp::now() < until.wall)
+            .is_some_and(|until| self.clock.running() < until.monotonic && self.clock.now() < until.wall)
     }
 }
 
 struct Seen {
     holder: String,
     renewed: String,
-    at: Instant,
+    /// By [`Clock::running`].
+    at: Duration,
     duration: Duration,
 }
 
 impl Lease {
     #[must_use]
-    pub fn new(mut access: Access, namespace: &str, identity: String) -> Arc<Self> {
+    pub fn new(mut access: Access, namespace: &str, identity: String, clock: Clock) -> Arc<Self> {
         access.deadline = RENEWAL;
         let (state, _) = watch::channel(Claim::Unknown);
-        Arc::new(Self { access, namespace: namespace.into(), identity, until: Mutex::new(None), state })
+        Arc::new(Self { access, namespace: namespace.into(), identity, clock, until: Mutex::new(None), state })
     }
 
     /// Follows the claim.
@@ -99,10 +102,10 @@ impl Lease {
     ///
     /// # Errors
     /// As the API server answers.
-    pub async fn holder(access: &Access, namespace: &str) -> Result<Option<String>, ApiError> {
+    pub async fn holder(access: &Access, namespace: &str, now: Timestamp) -> Result<Option<String>, ApiError> {
         let path = format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{NAME}");
         match access.get(&path).await {
-            Ok(lease) => Ok(live_holder(&lease, Timestamp::now())),
+            Ok(lease) => Ok(live_holder(&lease, now)),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
@@ -112,7 +115,7 @@ impl Lease {
     pub async fn keep(self: Arc<Self>) {
         let mut seen: Option<Seen> = None;
         loop {
-            let started = (Instant::now(), Timestamp::now());
+            let started = (self.clock.running(), self.clock.now());
             let wait = match self.turn(&mut seen).await {
                 Ok(None) => {
                     let margin = DURATION.saturating_sub(MARGIN);
@@ -140,7 +143,7 @@ impl Lease {
                     if error.is_conflict() { Duration::from_millis(200) } else { RETRY }
                 }
             };
-            tokio::time::sleep(wait).await;
+            self.clock.sleep(wait).await;
         }
     }
 
@@ -175,8 +178,8 @@ impl Lease {
             let duration =
                 Duration::from_secs(integer(&lease, "/spec/leaseDurationSeconds").and_then(|s| u64::try_from(s).ok()).unwrap_or(15));
             let known = seen.take().filter(|s| s.holder == holder && s.renewed == renewed);
-            let known = known.unwrap_or_else(|| Seen { holder: holder.into(), renewed, at: Instant::now(), duration });
-            let expired = known.at.elapsed() > known.duration;
+            let known = known.unwrap_or_else(|| Seen { holder: holder.into(), renewed, at: self.clock.running(), duration });
+            let expired = self.clock.running().saturating_sub(known.at) > known.duration;
             let holder = known.holder.clone();
             *seen = Some(known);
             if !expired {
@@ -187,9 +190,9 @@ impl Lease {
         let taken_over = holder != self.identity;
         next["spec"]["holderIdentity"] = json!(self.identity);
         next["spec"]["leaseDurationSeconds"] = json!(DURATION.as_secs());
-        next["spec"]["renewTime"] = json!(micro(Timestamp::now()));
+        next["spec"]["renewTime"] = json!(micro(self.clock.now()));
         if taken_over {
-            next["spec"]["acquireTime"] = json!(micro(Timestamp::now()));
+            next["spec"]["acquireTime"] = json!(micro(self.clock.now()));
             next["spec"]["leaseTransitions"] = json!(integer(&lease, "/spec/leaseTransitions").unwrap_or(0) + 1);
         }
         self.access.put(&self.path(NAME), MANAGER, &next).await?;
@@ -197,7 +200,7 @@ impl Lease {
     }
 
     async fn create(&self) -> Result<(), ApiError> {
-        let now = micro(Timestamp::now());
+        let now = micro(self.clock.now());
         let body = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": NAME, "namespace": self.namespace},
             "spec": {"holderIdentity": self.identity, "leaseDurationSeconds": DURATION.as_secs(), "acquireTime": now, "renewTime": now, "leaseTransitions": 0}});
         match self.access.post(&self.path(""), MANAGER, &body).await {
@@ -222,7 +225,7 @@ impl Lease {
         {
             lease["spec"]["holderIdentity"] = json!("");
             lease["spec"]["leaseDurationSeconds"] = json!(1);
-            lease["spec"]["renewTime"] = json!(micro(Timestamp::now()));
+            lease["spec"]["renewTime"] = json!(micro(self.clock.now()));
             if let Err(error) = self.access.put(&self.path(NAME), MANAGER, &lease).await {
                 tracing::warn!(%error, "lease not handed over; it expires by itself");
             }

@@ -5,40 +5,78 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use jiff::Timestamp;
 use kube::api::{Api, DynamicObject, PartialObjectMeta};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, ResourceExt};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::error::ApiError;
 use super::json::version;
 use super::kinds::Kind;
 use super::store::{Store, WatchState};
+use crate::runner::ports::Clock;
 
 /// How long a watch is kept open; a dead connection is noticed five seconds after it.
 const TURN: u32 = 290;
 /// How often a kind that is not installed, or not allowed, is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 
+/// Waits between two tries of a watch: doubled up to half a minute, and short again after two quiet minutes. Kinds
+/// are spread a little, so that a server that comes back is not asked for all of them in one instant.
+struct Backoff {
+    first: Duration,
+    next: Duration,
+    last: Instant,
+}
+
+impl Backoff {
+    const LONGEST: Duration = Duration::from_secs(30);
+    const QUIET: Duration = Duration::from_mins(2);
+
+    fn of(kind: Kind) -> Self {
+        let place = Kind::ALL.iter().position(|k| *k == kind).and_then(|i| u32::try_from(i).ok()).unwrap_or(0);
+        let first = Duration::from_millis(800) + Duration::from_millis(35) * place;
+        Self { first, next: first, last: Instant::now() }
+    }
+}
+
+impl Iterator for Backoff {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        if self.last.elapsed() > Self::QUIET {
+            self.next = self.first;
+        }
+        let wait = self.next;
+        (self.next, self.last) = ((wait * 2).min(Self::LONGEST), Instant::now());
+        Some(wait)
+    }
+}
+
+impl kube::runtime::utils::Backoff for Backoff {
+    /// Each try begins with an event that is no success yet: only time tells.
+    fn reset(&mut self) {}
+}
+
 /// Watches `kind` into `store` until the task is dropped.
-pub async fn run(client: Client, kind: Kind, store: Arc<Store>) {
+pub async fn run(client: Client, kind: Kind, store: Arc<Store>, clock: Clock) {
     let resource = kind.resource();
     let config = watcher::Config::default().timeout(TURN).fields(kind.field_selector());
     loop {
         if kind.is_metadata_only() {
             let api = Api::<PartialObjectMeta<DynamicObject>>::all_with(client.clone(), &resource);
-            follow(watcher(api, config.clone()).default_backoff(), kind, &store).await;
+            follow(watcher(api, config.clone()).backoff(Backoff::of(kind)), kind, &store, &clock).await;
         } else {
             let api = Api::<DynamicObject>::all_with(client.clone(), &resource);
-            follow(watcher(api, config.clone()).default_backoff(), kind, &store).await;
+            follow(watcher(api, config.clone()).backoff(Backoff::of(kind)), kind, &store, &clock).await;
         }
         tokio::time::sleep(RETRY).await;
     }
 }
 
 /// Returns when the API server said that there is nothing to watch, or that we may not.
-async fn follow<K>(stream: impl futures::Stream<Item = Result<watcher::Event<K>, watcher::Error>>, kind: Kind, store: &Store)
+async fn follow<K>(stream: impl futures::Stream<Item = Result<watcher::Event<K>, watcher::Error>>, kind: Kind, store: &Store, clock: &Clock)
 where
     K: serde::Serialize + kube::Resource + Clone,
 {
@@ -59,15 +97,15 @@ where
                 let why = crate::domain::text::clean(&super::error::chain(&error));
                 tracing::debug!(kind = kind.word(), %why, "watch interrupted");
                 if !is_expiry(&error) {
-                    store.fail(Timestamp::now());
+                    store.fail(clock.now());
                     if !matches!(store.state(kind), WatchState::Degraded { .. }) {
-                        store.set_state(kind, WatchState::Degraded { since: Timestamp::now(), why });
+                        store.set_state(kind, WatchState::Degraded { since: clock.now(), why });
                     }
                 }
                 continue;
             }
         };
-        store.hear(Timestamp::now());
+        store.hear(clock.now());
         match event {
             watcher::Event::Init => {
                 listed.clear();

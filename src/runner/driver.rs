@@ -42,6 +42,7 @@ pub async fn run<C: ClusterPort, A: AnalysisPort, L: Leadership>(
             });
         }
         tokio::select! {
+            biased;
             () = cluster.canaries_changed() => {}
             // A task that panicked is begun again; the others have not noticed.
             Some(Err(error)) = tasks.join_next(), if !tasks.is_empty() => {

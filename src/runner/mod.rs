@@ -4,6 +4,7 @@
 //! Never here: decisions (`engine` takes them) and Kubernetes (`kubernetes` speaks it). Read `ports.rs`
 //! first, then `rollouts.rs`.
 
+pub mod clock;
 pub mod driver;
 pub mod ports;
 pub mod rollouts;

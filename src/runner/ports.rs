@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+pub use super::clock::Clock;
 pub use crate::engine::effect::{Answer, Effect, Question};
 pub use crate::engine::observation::Observation;
 
@@ -26,6 +27,9 @@ pub enum PortError {
 
 /// One cluster.
 pub trait ClusterPort: Send + Sync + 'static {
+    /// The time that its rollouts go by.
+    fn clock(&self) -> &Clock;
+
     /// Canaries that exist now.
     fn canaries(&self) -> Vec<CanaryKey>;
 

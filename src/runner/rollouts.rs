@@ -70,7 +70,7 @@ pub async fn drive<C: ClusterPort, A: AnalysisPort, L: Leadership>(
             file(&mut round, due, question, answer);
         }
         while questions.try_join_next().is_some() {}
-        let now = Timestamp::now();
+        let now = cluster.clock().now();
         let mut sleep = RELOOK;
         match cluster.observe(&key).await {
             Ok(Some(mut seen)) => {
@@ -134,12 +134,13 @@ pub async fn drive<C: ClusterPort, A: AnalysisPort, L: Leadership>(
             }
         }
         tokio::select! {
+            biased;
             () = waker.notified() => {}
             Some((due, question, answer)) = answered.recv() => {
                 asking.remove(&question);
                 file(&mut round, due, question, answer);
             }
-            () = tokio::time::sleep(sleep) => {}
+            () = cluster.clock().sleep(sleep) => {}
         }
     }
 }

@@ -64,7 +64,7 @@ impl Context {
         let sync = settings.sync_source(&provider).map(|source| Arc::new(SyncStatus::new(&source)));
         Arc::new(Self {
             name: name.into(),
-            link: Mutex::new(Link::Connecting { since: Timestamp::now() }),
+            link: Mutex::new(Link::Connecting { since: settings.clock.now() }),
             cluster: watch::channel(None).0,
             lease: Mutex::default(),
             drive: watch::channel(settings.drive && provider.drive != Drive::Observe).0,
@@ -118,7 +118,7 @@ impl Context {
                     tracing::warn!(context = %self.name, ?link, "not connected");
                     let since = match &*lock(&self.link) {
                         Link::Unreachable { since, .. } | Link::Unauthorized { since, .. } | Link::Connecting { since } => *since,
-                        _ => Timestamp::now(),
+                        _ => self.settings.clock.now(),
                     };
                     self.set_link(match link {
                         Link::Unauthorized { why, .. } => Link::Unauthorized { since, why },
@@ -133,7 +133,7 @@ impl Context {
     }
 
     async fn connect(&self) -> Result<Arc<Cluster>, Link> {
-        let now = Timestamp::now();
+        let now = self.settings.clock.now();
         let unreachable = |why: String| Link::Unreachable { since: now, why: clean(&why) };
         let attempt = async {
             let client = self.contexts.client(&self.name, self.settings.interactive).await.map_err(|e| {
@@ -151,7 +151,7 @@ impl Context {
             }
             *lock(&self.version) = Some(clean(crate::kubernetes::json::text(&version, "/gitVersion")));
             let policy = Policy { drive: self.provider.drive, mesh: self.provider.mesh.clone() };
-            Ok(Arc::new(Cluster::new(client, policy)))
+            Ok(Arc::new(Cluster::new(client, policy, self.settings.clock.clone())))
         };
         tokio::time::timeout(CONNECT, attempt)
             .await
@@ -202,11 +202,12 @@ impl Context {
         loop {
             while !(*told.borrow_and_update() && cluster.store.is_complete() && self.flagger(&cluster).is_none()) {
                 tokio::select! {
+                    biased;
                     changed = told.changed() => if changed.is_err() { return },
                     () = tokio::time::sleep(Duration::from_millis(200)) => {}
                 }
             }
-            let lease = Lease::new(cluster.access.clone(), &self.settings.lease_namespace, self.settings.identity.clone());
+            let lease = self.claim(&cluster);
             *lock(&self.lease) = Some(Arc::clone(&lease));
             let mut driving = JoinSet::new();
             driving.spawn(driving::run(
@@ -220,6 +221,7 @@ impl Context {
             let mut states = lease.states();
             while *told.borrow_and_update() && self.flagger(&cluster).is_none() {
                 tokio::select! {
+                    biased;
                     changed = told.changed() => if changed.is_err() { break },
                     changed = states.changed() => {
                         if let (Ok(()), Some(sync)) = (changed, &self.sync) {
@@ -235,6 +237,11 @@ impl Context {
             *lock(&self.lease) = None;
             self.changed.notify_one();
         }
+    }
+
+    fn claim(&self, cluster: &Cluster) -> Arc<Lease> {
+        let settings = &self.settings;
+        Lease::new(cluster.access.clone(), &settings.lease_namespace, settings.identity.clone(), settings.clock.clone())
     }
 
     /// Why a Flagger keeps us from driving here.
@@ -256,7 +263,7 @@ impl Context {
             source: self.source(&cluster.access),
             in_cluster: self.settings.in_cluster,
         });
-        let lease = Lease::new(cluster.access.clone(), &self.settings.lease_namespace, self.settings.identity.clone());
+        let lease = self.claim(&cluster);
         let mut driving = JoinSet::new();
         driving.spawn(driving::run(cluster, analyst, Arc::clone(&lease), Arc::clone(&self.reports), self.news(), Scope::One(key)));
         until.await;
@@ -271,12 +278,13 @@ impl Context {
 
     /// Keeps the link's state, and for observers who holds the lease.
     async fn watch_link(self: Arc<Self>, cluster: Arc<Cluster>) {
-        let mut looked = std::time::Instant::now().checked_sub(LOOK);
+        let mut looked = tokio::time::Instant::now().checked_sub(LOOK);
         let mut unheard: Option<(Timestamp, String)> = None;
-        let mut told = std::time::Instant::now();
+        let mut told = tokio::time::Instant::now();
         let mut promoted = false;
         loop {
             let mut news = tokio::select! {
+                biased;
                 () = cluster.store.changed.notified() => true,
                 () = tokio::time::sleep(Duration::from_secs(1)) => false,
             };
@@ -289,26 +297,26 @@ impl Context {
                 promoted = now;
             }
             if self.lease().is_none() && looked.is_none_or(|at| at.elapsed() >= LOOK) {
-                looked = Some(std::time::Instant::now());
-                match Lease::holder(&cluster.access, &self.settings.lease_namespace).await {
+                looked = Some(tokio::time::Instant::now());
+                match Lease::holder(&cluster.access, &self.settings.lease_namespace, cluster.clock.now()).await {
                     Ok(holder) => {
-                        cluster.store.hear(Timestamp::now());
+                        cluster.store.hear(cluster.clock.now());
                         let known = std::mem::replace(&mut *lock(&self.holder), holder.clone());
                         news |= known != holder;
                         unheard = None;
                     }
                     Err(error @ (ApiError::Timeout { .. } | ApiError::Unreachable { .. })) => {
-                        unheard = unheard.or_else(|| Some((Timestamp::now(), error.to_string())));
+                        unheard = unheard.or_else(|| Some((cluster.clock.now(), error.to_string())));
                     }
                     Err(_) => {}
                 }
             }
             if self.lease().is_some_and(|lease| lease.may_write()) {
                 // Renewals of the lease are answers too, and idle clusters give no others.
-                cluster.store.hear(Timestamp::now());
+                cluster.store.hear(cluster.clock.now());
             }
             let silent = self.lease().and_then(|lease| match lease.claim() {
-                Claim::Lost(why) => Some((Timestamp::now(), why)),
+                Claim::Lost(why) => Some((cluster.clock.now(), why)),
                 _ => None,
             });
             if self.lease().is_some() {
@@ -320,7 +328,7 @@ impl Context {
                 let was_live = std::mem::replace(&mut *lock(&self.link), Link::Live).is_live();
                 // A quiet cluster is shown anew now and then for the age of its data alone.
                 if news || !was_live || told.elapsed() >= LOOK {
-                    told = std::time::Instant::now();
+                    told = tokio::time::Instant::now();
                     self.changed.notify_one();
                 }
             }

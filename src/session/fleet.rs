@@ -15,6 +15,7 @@ use crate::domain::fleet::{Distribution, Fleet, Prometheus, Provider};
 use crate::domain::text::clean;
 use crate::git::Mirror;
 use crate::kubernetes::contexts::{ContextError, Contexts};
+use crate::runner::ports::Clock;
 
 /// Changes that arrive together are shown together.
 const GATHER: Duration = Duration::from_millis(25);
@@ -41,6 +42,8 @@ pub struct Settings {
     pub cache: PathBuf,
     /// Our name as a holder of leases.
     pub identity: String,
+    /// The time that rollouts and records go by.
+    pub clock: Clock,
 }
 
 impl Settings {
@@ -184,6 +187,7 @@ async fn follow_refs(url: String, cache: PathBuf, out: watch::Sender<Refs>, chan
             changed.notify_one();
         }
         tokio::select! {
+            biased;
             () = kick.notified() => {}
             () = tokio::time::sleep(REFS_EVERY) => {}
         }

@@ -14,3 +14,5 @@ pub mod series;
 pub mod show;
 pub mod sync;
 pub mod view;
+
+pub use crate::runner::ports::Clock;

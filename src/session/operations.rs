@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::command::{Command, Outcome, OutcomeState};
@@ -45,7 +44,9 @@ impl Operator {
         if context.lease().is_some() {
             return Ok(false);
         }
-        Ok(crate::kubernetes::lease::Lease::holder(&cluster.access, &self.session.settings.lease_namespace).await?.is_none())
+        Ok(crate::kubernetes::lease::Lease::holder(&cluster.access, &self.session.settings.lease_namespace, cluster.clock.now())
+            .await?
+            .is_none())
     }
 
     /// Starts `command` and returns its number.
@@ -115,7 +116,7 @@ impl Operator {
         }
         verb.check(status.phase, status.engine().pause.is_some()).map_err(VerbError::Refused)?;
         let who = verbs::who(&cluster.access).await.map_err(failed)?;
-        let now = Timestamp::now();
+        let now = cluster.clock.now();
         let revision = if revision.is_empty() { status.last_applied_spec } else { revision };
         let intent = Intent { id: verbs::new_id(now), verb, revision, who, at: now, why, gate };
         verbs::send(&cluster.access, &key, &intent).await.map_err(failed)?;

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use super::view::{Indicator, SloSeries};
 use crate::domain::canary::{CanaryMetric, CanarySpec};
 use crate::domain::phase::Phase;
@@ -79,7 +77,7 @@ async fn look(cluster: &Cluster, source: &Source, key: &CanaryKey, spec: &Canary
     let window = |m: Option<&CanaryMetric>| m.and_then(|m| m.interval.clone());
     let (rate, time) = (metric("request-success-rate"), metric("request-duration"));
     let (rate_window, time_window) = (window(rate), window(time));
-    let now = Timestamp::now();
+    let now = cluster.clock.now();
     let ask = |query: String| async move { source.range(&query, now, STEP, POINTS).await.unwrap_or_else(|_| vec![None; POINTS]) };
     let availability = ask(catalogue::success_rate(&Subject::new(key, &spec, &router, rate_window.as_deref()))).await;
     let durations = ask(catalogue::duration(&Subject::new(key, &spec, &router, time_window.as_deref()))).await;

@@ -119,12 +119,12 @@ pub async fn run(
                     status.edit(&news, |v| {
                         v.head = Some(wanted.head.clone());
                         v.pinned = Some(wanted.pinned.clone()).filter(|p| !p.is_empty());
-                        v.checked = Some(Timestamp::now());
+                        v.checked = Some(cluster.clock.now());
                     });
                     let synced = known.attempted.as_deref() == Some(&wanted.fingerprint) && known.last_error.is_none();
                     let backing_off = failed
                         .as_ref()
-                        .is_some_and(|(f, at)| *f == wanted.fingerprint && Timestamp::now().duration_since(*at).as_secs() < 60);
+                        .is_some_and(|(f, at)| *f == wanted.fingerprint && cluster.clock.now().duration_since(*at).as_secs() < 60);
                     if synced {
                         status.edit(&news, |v| {
                             v.state = SyncState::Synced;
@@ -156,7 +156,7 @@ pub async fn run(
                             }
                             Err(why) => {
                                 tracing::warn!(provider = %source.provider, %why, "sync failed");
-                                failed = Some((wanted.fingerprint.clone(), Timestamp::now()));
+                                failed = Some((wanted.fingerprint.clone(), cluster.clock.now()));
                                 status.edit(&news, |v| {
                                     v.state = SyncState::Failed;
                                     v.message = clean(&why);
@@ -173,6 +173,7 @@ pub async fn run(
         }
         status.turns.send_modify(|n| *n += 1);
         tokio::select! {
+            biased;
             () = status.kick.notified() => failed = None,
             () = tokio::time::sleep(EVERY) => {}
         }
@@ -306,7 +307,7 @@ async fn reconcile(
         next.inventory = union(&next_inventory, &pruned.survivors());
         next.commit.clone_from(&wanted.head);
         next.reference.clone_from(&wanted.pinned);
-        next.applied_at = Some(Timestamp::now());
+        next.applied_at = Some(cluster.clock.now());
         next.last_error = None;
     } else {
         let why = if outcome.stopped && errors.is_empty() { "stopped half-way".to_owned() } else { errors.join("; ") };

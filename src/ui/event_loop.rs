@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use crossterm::event::{Event as Input, EventStream, KeyEventKind};
 use futures::{Stream, StreamExt as _};
-use jiff::Timestamp;
 use ratatui::Terminal;
 use ratatui::backend::Backend;
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,6 +20,7 @@ use super::terminal::Screen;
 use super::update::update;
 use super::view::draw;
 use super::{Exit, Options, Port, UiError};
+use crate::session::Clock;
 
 /// The least time between two frames.
 const FRAME: Duration = Duration::from_millis(16);
@@ -75,7 +75,7 @@ where
     let mut input = std::pin::pin!(input.fuse());
     let mut stop = std::pin::pin!(stop);
     let size = terminal.size().map_err(draw_error)?;
-    let mut model = Model::new(options, (size.width, size.height), Timestamp::now());
+    let mut model = Model::new(options, (size.width, size.height), port.clock.now());
     let mut open = Open { view: true, outcomes: true };
     // What the session knows already belongs to the first frame; nothing is waited for.
     let known = port.view.borrow_and_update().clone();
@@ -87,7 +87,7 @@ where
             terminal.draw(|frame| draw(frame, &model)).map_err(draw_error)?;
             (dirty, drawn) = (false, Some(Instant::now()));
         }
-        let wake = if dirty { due } else { Instant::now() + until_tick(&model) };
+        let wake = if dirty { due } else { Instant::now() + until_tick(&model, &port.clock) };
         let event = tokio::select! {
             biased;
             ended = &mut stop => return ended,
@@ -148,13 +148,13 @@ where
     B: Backend,
     B::Error: fmt::Display,
 {
-    for effect in update(model, Message { at: Timestamp::now(), event }) {
+    for effect in update(model, Message { at: port.clock.now(), event }) {
         match effect {
             Effect::Quit => return Ok(true),
             Effect::Repaint => terminal.clear().map_err(draw_error)?,
             Effect::Send { command, label } => {
                 let id = (port.send)(command);
-                update(model, Message { at: Timestamp::now(), event: Event::Sent { id, label } });
+                update(model, Message { at: port.clock.now(), event: Event::Sent { id, label } });
             }
         }
     }
@@ -171,12 +171,12 @@ fn translate(input: Input) -> Option<Event> {
 }
 
 /// When the next tick is due: a second where seconds are counted, else the next minute of the clock.
-fn until_tick(model: &Model) -> Duration {
+fn until_tick(model: &Model, clock: &Clock) -> Duration {
     if model.counts_seconds() {
         return Duration::from_secs(1);
     }
-    let past = Timestamp::now().as_second().rem_euclid(60).unsigned_abs();
-    Duration::from_secs(60 - past.min(59))
+    let past = clock.now().as_second().rem_euclid(60).unsigned_abs();
+    clock.real(Duration::from_secs(60 - past.min(59)))
 }
 
 fn draw_error<E: fmt::Display>(error: E) -> UiError {

@@ -41,6 +41,7 @@ use tokio::sync::{mpsc, watch};
 pub use self::actions::key_table;
 pub use self::theme::Colour;
 pub use self::view::snapshot;
+use crate::session::Clock;
 use crate::session::command::{Command, Outcome};
 use crate::session::view::FleetView;
 
@@ -71,6 +72,8 @@ pub struct Port {
     pub view: watch::Receiver<Arc<FleetView>>,
     /// What commands come to.
     pub outcomes: mpsc::UnboundedReceiver<Outcome>,
+    /// The time that the fleet goes by.
+    pub clock: Clock,
     /// Takes a command and returns the number that its outcomes carry. Must not block.
     pub send: Box<dyn Fn(Command) -> u64 + Send>,
 }

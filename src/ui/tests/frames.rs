@@ -320,7 +320,7 @@ async fn the_loop_draws_at_once_sends_and_leaves() {
         let _ = outcomes.send(done);
         7
     };
-    let port = Port { view, outcomes: incoming, send: Box::new(send) };
+    let port = Port { view, outcomes: incoming, clock: crate::session::Clock::wall(), send: Box::new(send) };
     let mut terminal = Terminal::new(TestBackend::new(120, 36)).expect("a terminal");
     let keys = futures::stream::iter(['W', 'y', 'R', 'y', 'j'].map(|letter| Ok(press(letter))));
     // Keys come in two bursts, so that a frame is drawn between them.
@@ -340,7 +340,7 @@ async fn the_loop_draws_at_once_sends_and_leaves() {
 async fn a_signal_ends_the_loop_after_the_first_frame() {
     let (_views, view) = watch::channel(Arc::new(FleetView::default()));
     let (_outcomes, incoming) = mpsc::unbounded_channel();
-    let port = Port { view, outcomes: incoming, send: Box::new(|_| 0) };
+    let port = Port { view, outcomes: incoming, clock: crate::session::Clock::wall(), send: Box::new(|_| 0) };
     let mut terminal = Terminal::new(TestBackend::new(80, 24)).expect("a terminal");
     let stop = async {
         tokio::time::sleep(Duration::from_millis(20)).await;
