@@ -216,6 +216,9 @@ api! {
     }
 }
 
+/// Values of `spec.provider` that can be run.
+pub const ROUTERS: [&str; 3] = ["kubernetes", "istio", "linkerd"];
+
 /// How a Canary is rolled out (rollout-contract §2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strategy {

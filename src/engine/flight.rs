@@ -125,7 +125,7 @@ pub(super) fn analyse(seen: &Observation, target: &Workload, now: Timestamp) -> 
     }
 }
 
-fn judge(seen: &Observation, round: Option<&Round>) -> Judgement {
+pub(super) fn judge(seen: &Observation, round: Option<&Round>) -> Judgement {
     if seen.status.canary_weight == 0 && seen.status.iterations == 0 {
         analysis::hooks(seen, round, HookKind::PreRollout)
     } else {

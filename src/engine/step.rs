@@ -11,7 +11,7 @@ use super::effect::{Effect, Question, Say, Scale, ServiceRole};
 use super::observation::{Observation, Round, Route, Workload};
 use super::report::{Reason, Report};
 use super::{flight, intents};
-use crate::domain::canary::HookKind;
+use crate::domain::canary::{HookKind, ROUTERS};
 use crate::domain::phase::Phase;
 use crate::domain::readiness::Readiness;
 use crate::domain::revision::Revision;
@@ -115,8 +115,8 @@ fn mistake(seen: &Observation) -> Option<String> {
             crate::domain::canary::GATES_ANNOTATION
         ));
     }
-    if !matches!(seen.router.as_str(), "kubernetes" | "istio") {
-        return Some(format!("spec.provider {} is not supported yet: istio and kubernetes are", seen.router));
+    if !ROUTERS.contains(&seen.router.as_str()) {
+        return Some(format!("spec.provider {} is not supported yet: {} are", seen.router, ROUTERS.join(", ")));
     }
     seen.spec.mistake(&seen.router)
 }

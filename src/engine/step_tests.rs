@@ -136,7 +136,7 @@ impl World {
 
     pub fn step(&mut self) -> Step {
         let step = step(&self.seen, at(self.now));
-        if let Some(rule) = invariants::broken(&self.seen, &step) {
+        if let Some(rule) = invariants::broken(&self.seen, &step, at(self.now)) {
             panic!("{rule}");
         }
         if let Some(effect) = step.effect.clone() {

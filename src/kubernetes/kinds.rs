@@ -14,6 +14,7 @@ pub enum Kind {
     Lease,
     VirtualService,
     DestinationRule,
+    HttpRoute,
 }
 
 struct Row {
@@ -30,7 +31,7 @@ struct Row {
     managers: bool,
 }
 
-const TABLE: [Row; 9] = [
+const TABLE: [Row; 10] = [
     Row {
         kind: Kind::Canary,
         group: "flagger.app",
@@ -121,11 +122,21 @@ const TABLE: [Row; 9] = [
         metadata_only: false,
         managers: false,
     },
+    Row {
+        kind: Kind::HttpRoute,
+        group: "gateway.networking.k8s.io",
+        version: "v1",
+        word: "HTTPRoute",
+        plural: "httproutes",
+        fields: "",
+        metadata_only: false,
+        managers: true,
+    },
 ];
 
 impl Kind {
     /// All kinds, in the order their watches are started.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Canary,
         Self::Deployment,
         Self::Service,
@@ -135,10 +146,17 @@ impl Kind {
         Self::Lease,
         Self::VirtualService,
         Self::DestinationRule,
+        Self::HttpRoute,
     ];
 
     fn row(self) -> &'static Row {
         TABLE.iter().find(|r| r.kind == self).unwrap_or(&TABLE[0])
+    }
+
+    /// The kind called `word`.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        TABLE.iter().find(|row| row.word == word).map(|row| row.kind)
     }
 
     /// `apiVersion` of the kind.

@@ -21,7 +21,7 @@ use crate::domain::status::CanaryStatus;
 use crate::domain::target::CanaryKey;
 use crate::engine::effect::ServiceRole;
 use crate::engine::observation::{Configs, ForeignWrite, Observation, Route, Workload};
-use crate::mesh::istio;
+use crate::mesh::{self, Companion, Router};
 use crate::runner::ports::PortError;
 
 /// Field manager of everything the rollout engine writes.
@@ -254,41 +254,39 @@ pub(super) async fn config(cluster: &Cluster, key: &CanaryKey, reference: &Confi
     }
 }
 
-fn route(cluster: &Cluster, key: &CanaryKey, spec: &CanarySpec, router: &str) -> Route {
-    if router != "istio" {
-        return Route::None;
-    }
-    match cluster.store.state(Kind::VirtualService) {
-        WatchState::Absent => {
-            return Route::Unreadable(
-                "Istio's CRDs are not installed in this cluster: install Istio, or set spec.provider: kubernetes".into(),
-            );
-        }
-        WatchState::Forbidden(why) => return Route::Unreadable(format!("VirtualServices may not be read: {why}")),
+fn route(cluster: &Cluster, key: &CanaryKey, spec: &CanarySpec, provider: &str) -> Route {
+    let Some(router) = mesh::router(provider) else { return Route::None };
+    let Some(kind) = Kind::named(router.kind()) else { return Route::None };
+    match cluster.store.state(kind) {
+        WatchState::Absent => return Route::Unreadable(router.absent().into()),
+        WatchState::Forbidden(why) => return Route::Unreadable(format!("{} objects may not be read: {why}", router.kind())),
         _ => {}
     }
     let name = spec.service_name();
-    let live = cluster.store.get(Kind::VirtualService, &key.namespace, name);
-    let weight = match live.as_deref().map_or(Ok(None), |live| istio::weight(spec, live)) {
+    let live = cluster.store.get(kind, &key.namespace, name);
+    let weight = match live.as_deref().map_or(Ok(None), |live| router.weight(spec, live)) {
         Ok(weight) => weight,
         Err(why) => return Route::Unreadable(why),
     };
-    let (primary, canary) = istio::destinations(spec);
-    for host in [&canary, &primary] {
-        let wanted = istio::destination_rule(spec, host);
-        let rule = cluster.store.get(Kind::DestinationRule, &key.namespace, host);
-        if rule.is_none_or(|rule| rule.get("spec") != Some(&wanted)) {
-            return Route::Differs { what: format!("DestinationRule {host}"), canary: weight };
-        }
+    if let Some(missing) = missing_companion(cluster, &key.namespace, router, spec) {
+        return Route::Differs { what: format!("{} {}", missing.kind, missing.name), canary: weight };
     }
     match (live, weight) {
-        (Some(live), Some(canary)) if !istio::differs(spec, &live) => {
-            let foreign = owner_of(&live, &["spec", "http"]).filter(|m| *m != MANAGER).map(|manager| ForeignWrite {
+        (Some(live), Some(canary)) if !router.differs(spec, &live) => {
+            let foreign = owner_of(&live, &router.weights_at()).filter(|m| *m != MANAGER).map(|manager| ForeignWrite {
                 manager: crate::domain::text::clean(manager),
                 resource_version: text(&live, "/metadata/resourceVersion").into(),
             });
             Route::Present { canary, foreign }
         }
-        _ => Route::Differs { what: format!("VirtualService {name}"), canary: weight },
+        _ => Route::Differs { what: format!("{} {name}", router.kind()), canary: weight },
     }
+}
+
+/// The first object beside the route that is missing or differs.
+pub(super) fn missing_companion(cluster: &Cluster, namespace: &str, router: &dyn Router, spec: &CanarySpec) -> Option<Companion> {
+    router.companions(spec).into_iter().find(|companion| {
+        let live = Kind::named(companion.kind).and_then(|kind| cluster.store.get(kind, namespace, &companion.name));
+        live.is_none_or(|live| live.get("spec") != Some(&companion.spec))
+    })
 }

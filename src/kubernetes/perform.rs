@@ -9,12 +9,12 @@ use super::cluster::Cluster;
 use super::error::ApiError;
 use super::json::{child, text};
 use super::kinds::Kind;
-use super::observe::{MANAGER, config};
+use super::observe::{MANAGER, config, missing_companion};
 use super::{events, primary};
 use crate::domain::intent::ANNOTATION_PREFIX;
 use crate::engine::effect::{Effect, Scale, ServiceRole};
 use crate::engine::observation::Observation;
-use crate::mesh::istio;
+use crate::mesh;
 use crate::runner::ports::PortError;
 
 impl From<ApiError> for PortError {
@@ -66,8 +66,8 @@ pub(super) async fn perform(cluster: &Cluster, seen: &Observation, effect: &Effe
 /// look again with it.
 async fn read_live(cluster: &Cluster, seen: &Observation) -> Result<(), PortError> {
     let mut relied = vec![(Kind::Deployment, seen.spec.primary_name()), (Kind::Deployment, seen.spec.target_ref.name.clone())];
-    if seen.router == "istio" {
-        relied.push((Kind::VirtualService, seen.spec.service_name().to_owned()));
+    if let Some(kind) = mesh::router(&seen.router).and_then(|router| Kind::named(router.kind())) {
+        relied.push((kind, seen.spec.service_name().to_owned()));
     }
     for (kind, name) in relied {
         let known = cluster.store.get(kind, &seen.key.namespace, &name);
@@ -183,27 +183,25 @@ impl Object<'_> {
         self.merge(Kind::Deployment, name, text(&live, "/metadata/resourceVersion"), json!({"spec": {"replicas": replicas}}), "").await
     }
 
-    /// The first `DestinationRule` that differs; then the `VirtualService` with the canary at `weight`.
+    /// The first object beside the route that differs; then the route with the canary at `weight`.
     async fn write_route(&self, weight: i64) -> Result<(), PortError> {
         let (spec, namespace) = (&self.seen.spec, &self.seen.key.namespace);
         let canary = self.stored(Kind::Canary, &self.seen.key.name)?;
-        let (primary, canary_host) = istio::destinations(spec);
-        for host in [&canary_host, &primary] {
-            let wanted = istio::destination_rule(spec, host);
-            let live = self.cluster.store.get(Kind::DestinationRule, namespace, host);
-            if live.is_none_or(|rule| rule.get("spec") != Some(&wanted)) {
-                return self.apply(Kind::DestinationRule, generated(&canary, Kind::DestinationRule, host, wanted)).await;
-            }
+        let none = || PortError::Denied(format!("{} has no route objects", self.seen.router));
+        let router = mesh::router(&self.seen.router).ok_or_else(none)?;
+        if let Some(companion) = missing_companion(self.cluster, namespace, router, spec) {
+            let kind = Kind::named(companion.kind).ok_or_else(none)?;
+            return self.apply(kind, generated(&canary, kind, &companion.name, companion.spec)).await;
         }
+        let kind = Kind::named(router.kind()).ok_or_else(none)?;
         let name = spec.service_name();
-        let path = self.path(Kind::VirtualService, name);
-        let reply = if let Some(live) = self.cluster.store.get(Kind::VirtualService, namespace, name) {
-            self.cluster.access.put(&path, MANAGER, &istio::edit(spec, &live, weight)).await?
+        let reply = if let Some(live) = self.cluster.store.get(kind, namespace, name) {
+            self.cluster.access.put(&self.path(kind, name), MANAGER, &router.edit(spec, &live, weight)).await?
         } else {
-            let body = generated(&canary, Kind::VirtualService, name, istio::virtual_service(spec, weight));
-            self.cluster.access.post(&self.path(Kind::VirtualService, ""), MANAGER, &body).await?
+            let body = generated(&canary, kind, name, router.fresh(spec, weight));
+            self.cluster.access.post(&self.path(kind, ""), MANAGER, &body).await?
         };
-        self.cluster.store.put(Kind::VirtualService, reply);
+        self.cluster.store.put(kind, reply);
         Ok(())
     }
 }

@@ -2,20 +2,71 @@
 
 use serde_json::{Map, Value, json};
 
+use super::{Companion, Router, destinations};
 use crate::domain::canary::{CanarySpec, Free};
 
-pub const API_VERSION: &str = "networking.istio.io/v1beta1";
+/// Istio's router.
+pub struct Istio;
 
-/// Names of the two destinations.
-#[must_use]
-pub fn destinations(spec: &CanarySpec) -> (String, String) {
-    let base = spec.service_name();
-    (format!("{base}-primary"), format!("{base}-canary"))
+impl Router for Istio {
+    fn kind(&self) -> &'static str {
+        "VirtualService"
+    }
+
+    fn weights_at(&self) -> [&'static str; 2] {
+        ["spec", "http"]
+    }
+
+    fn absent(&self) -> &'static str {
+        "Istio's CRDs are not installed in this cluster: install Istio, or set spec.provider: kubernetes"
+    }
+
+    fn companions(&self, spec: &CanarySpec) -> Vec<Companion> {
+        let (primary, canary) = destinations(spec);
+        [canary, primary]
+            .into_iter()
+            .map(|host| Companion { kind: "DestinationRule", spec: destination_rule(spec, &host), name: host })
+            .collect()
+    }
+
+    fn fresh(&self, spec: &CanarySpec, weight: i64) -> Value {
+        virtual_service(spec, weight)
+    }
+
+    fn weight(&self, spec: &CanarySpec, live: &Value) -> Result<Option<i64>, String> {
+        let (primary, canary) = destinations(spec);
+        let routes = live.pointer("/spec/http").and_then(Value::as_array).into_iter().flatten();
+        let of = |route: &Value, host: &str| -> Option<i64> {
+            let found =
+                route.get("route")?.as_array()?.iter().find(|d| d.pointer("/destination/host").and_then(Value::as_str) == Some(host))?;
+            Some(found.get("weight").and_then(Value::as_i64).unwrap_or(0))
+        };
+        for route in routes {
+            if let (Some(p), Some(c)) = (of(route, &primary), of(route, &canary)) {
+                return super::percent("VirtualService", spec, p, c).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn edit(&self, spec: &CanarySpec, live: &Value, weight: i64) -> Value {
+        let mut out = live.clone();
+        let wanted = virtual_service(spec, weight);
+        for (key, value) in wanted.as_object().into_iter().flatten() {
+            out["spec"][key] = value.clone();
+        }
+        if spec.service.delegation
+            && let Some(spec) = out.get_mut("spec").and_then(Value::as_object_mut)
+        {
+            spec.remove("hosts");
+            spec.remove("gateways");
+        }
+        out
+    }
 }
 
 /// `DestinationRule.spec` for `host`.
-#[must_use]
-pub fn destination_rule(spec: &CanarySpec, host: &str) -> Value {
+fn destination_rule(spec: &CanarySpec, host: &str) -> Value {
     let mut out = json!({"host": host});
     if let Some(Free(policy)) = &spec.service.traffic_policy {
         out["trafficPolicy"] = policy.clone();
@@ -24,8 +75,7 @@ pub fn destination_rule(spec: &CanarySpec, host: &str) -> Value {
 }
 
 /// `VirtualService.spec` that gives the canary `weight` percent.
-#[must_use]
-pub fn virtual_service(spec: &CanarySpec, weight: i64) -> Value {
+fn virtual_service(spec: &CanarySpec, weight: i64) -> Value {
     let s = &spec.service;
     let (primary, canary) = destinations(spec);
     let mut http = Map::new();
@@ -64,58 +114,6 @@ fn destination(spec: &CanarySpec, host: &str, weight: i64) -> Value {
     json!({"destination": destination, "weight": weight})
 }
 
-/// Percent that the canary has by the `VirtualService`; `None` where no http route is ours.
-///
-/// # Errors
-/// A sentence when the weights do not add up to 100: nobody can say then where traffic goes.
-pub fn weight(spec: &CanarySpec, live: &Value) -> Result<Option<i64>, String> {
-    let (primary, canary) = destinations(spec);
-    let routes = live.pointer("/spec/http").and_then(Value::as_array).into_iter().flatten();
-    let of = |route: &Value, host: &str| -> Option<i64> {
-        let found =
-            route.get("route")?.as_array()?.iter().find(|d| d.pointer("/destination/host").and_then(Value::as_str) == Some(host))?;
-        Some(found.get("weight").and_then(Value::as_i64).unwrap_or(0))
-    };
-    for route in routes {
-        if let (Some(p), Some(c)) = (of(route, &primary), of(route, &canary)) {
-            return if p + c == 100 && (0..=100).contains(&c) {
-                Ok(Some(c))
-            } else {
-                Err(format!(
-                    "VirtualService {}: weights {p} and {c} do not add up to 100; correct them, or delete the object",
-                    spec.service_name()
-                ))
-            };
-        }
-    }
-    Ok(None)
-}
-
-/// `live` with the canary at `weight` percent and everything else of ours as the Canary says; whatever
-/// else stands in the object stays.
-#[must_use]
-pub fn edit(spec: &CanarySpec, live: &Value, weight: i64) -> Value {
-    let mut out = live.clone();
-    let wanted = virtual_service(spec, weight);
-    for (key, value) in wanted.as_object().into_iter().flatten() {
-        out["spec"][key] = value.clone();
-    }
-    if spec.service.delegation
-        && let Some(spec) = out.get_mut("spec").and_then(Value::as_object_mut)
-    {
-        spec.remove("hosts");
-        spec.remove("gateways");
-    }
-    out
-}
-
-/// Whether `live` is something else than the Canary wants, its weights aside.
-#[must_use]
-pub fn differs(spec: &CanarySpec, live: &Value) -> bool {
-    let weight = weight(spec, live).ok().flatten().unwrap_or(0);
-    edit(spec, live, weight)["spec"] != live["spec"]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,10 +127,10 @@ mod tests {
         let spec = spec(json!({"port": 9898, "match": [{"uri": {"prefix": "/"}}], "timeout": "5s"}));
         for weight in [0, 20, 100] {
             let live = json!({"metadata": {"name": "web"}, "spec": {"exportTo": ["."], "http": []}});
-            let edited = edit(&spec, &live, weight);
-            assert_eq!(super::weight(&spec, &edited), Ok(Some(weight)));
+            let edited = Istio.edit(&spec, &live, weight);
+            assert_eq!(Istio.weight(&spec, &edited), Ok(Some(weight)));
             assert_eq!(edited["spec"]["exportTo"], json!(["."]));
-            assert!(!differs(&spec, &edited));
+            assert!(!Istio.differs(&spec, &edited));
         }
     }
 
@@ -141,8 +139,8 @@ mod tests {
         let spec = spec(json!({"port": 9898}));
         let mut live = json!({"spec": virtual_service(&spec, 20)});
         live["spec"]["http"][0]["route"][0]["weight"] = json!(0);
-        assert!(weight(&spec, &live).is_err_and(|e| e.contains("do not add up")));
-        assert_eq!(weight(&spec, &json!({"spec": {}})), Ok(None));
+        assert!(Istio.weight(&spec, &live).is_err_and(|e| e.contains("do not add up")));
+        assert_eq!(Istio.weight(&spec, &json!({"spec": {}})), Ok(None));
     }
 
     #[test]

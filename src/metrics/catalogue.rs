@@ -28,10 +28,10 @@ impl<'a> Subject<'a> {
 /// `PromQL` of a percentage, 0 to 100.
 #[must_use]
 pub fn success_rate(s: &Subject<'_>) -> String {
-    let (metric, selector, failure) = if s.router == "kubernetes" {
-        ("http_request_duration_seconds_count", pods(s), r#"status!~"5.*""#)
-    } else {
-        ("istio_requests_total", workload(s), r#"response_code!~"5.*""#)
+    let (metric, selector, failure) = match s.router {
+        "kubernetes" => ("http_request_duration_seconds_count", pods(s), r#"status!~"5.*""#),
+        "linkerd" => ("response_total", deployment(s), r#"classification!="failure""#),
+        _ => ("istio_requests_total", workload(s), r#"response_code!~"5.*""#),
     };
     let window = s.window;
     format!("sum(rate({metric}{{{selector},{failure}}}[{window}])) / sum(rate({metric}{{{selector}}}[{window}])) * 100")
@@ -41,11 +41,12 @@ pub fn success_rate(s: &Subject<'_>) -> String {
 #[must_use]
 pub fn duration(s: &Subject<'_>) -> String {
     let window = s.window;
-    if s.router == "kubernetes" {
-        format!("histogram_quantile(0.99, sum(rate(http_request_duration_seconds_bucket{{{}}}[{window}])) by (le)) * 1000", pods(s))
-    } else {
-        format!("histogram_quantile(0.99, sum(rate(istio_request_duration_milliseconds_bucket{{{}}}[{window}])) by (le))", workload(s))
-    }
+    let (metric, selector, unit) = match s.router {
+        "kubernetes" => ("http_request_duration_seconds_bucket", pods(s), " * 1000"),
+        "linkerd" => ("response_latency_ms_bucket", deployment(s), ""),
+        _ => ("istio_request_duration_milliseconds_bucket", workload(s), ""),
+    };
+    format!("histogram_quantile(0.99, sum(rate({metric}{{{selector}}}[{window}])) by (le)){unit}")
 }
 
 fn pods(s: &Subject<'_>) -> String {
@@ -59,6 +60,10 @@ fn workload(s: &Subject<'_>) -> String {
         quote(s.namespace),
         quote(&regex(s.target))
     )
+}
+
+fn deployment(s: &Subject<'_>) -> String {
+    format!(r#"namespace="{}",deployment=~"{}",direction="inbound""#, quote(s.namespace), quote(&regex(s.target)))
 }
 
 /// Escapes for a double-quoted `PromQL` string.

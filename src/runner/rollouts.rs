@@ -76,7 +76,7 @@ pub async fn drive<C: ClusterPort, A: AnalysisPort, L: Leadership>(
             Ok(Some(mut seen)) => {
                 seen.round.clone_from(&round);
                 let decided = step(&seen, now);
-                if let Some(rule) = invariants::broken(&seen, &decided) {
+                if let Some(rule) = invariants::broken(&seen, &decided, now) {
                     tracing::error!(canary = %key, %rule, "the engine broke a rule; nothing was written");
                     reports.set(&key, Report::new(Reason::WriteFailed, format!("stopped by a safety rule: {rule}")));
                     news();

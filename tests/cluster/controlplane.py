@@ -77,7 +77,7 @@ class Cluster:
         for number in range(self.nodes):
             self.kube.create(self.node(f"node-{number}"))
         waits = [self.start_controller_manager(), self.start_scheduler(), self.start_kwok()]
-        self.install(crds.istio())
+        self.install(crds.istio() + crds.gateway())
         for child, probe in waits:
             self.children.wait_ready(child, probe)
         return self

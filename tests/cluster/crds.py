@@ -1,4 +1,4 @@
-"""The custom resources that the bed installs: Istio's routing kinds and, on request, Flagger's.
+"""The custom resources that the bed installs: Istio's routing kinds, the Gateway API's HTTPRoute and, on request, Flagger's.
 
 They keep every field (`x-kubernetes-preserve-unknown-fields`) and check none: what matters here is that routes, specs and
 statuses are stored as written. A list inside such a field is atomic, as Istio's `http` is.
@@ -28,6 +28,13 @@ def istio():
     kinds = [("VirtualService", "virtualservices", "vs"), ("DestinationRule", "destinationrules", "dr"), ("Gateway", "gateways", "gw")]
     return [crd("networking.istio.io", kind, plural, versions, status=True, categories=["istio-io", "networking-istio-io"], short_names=[short])
             for kind, plural, short in kinds]
+
+
+def gateway():
+    route = crd("gateway.networking.k8s.io", "HTTPRoute", "httproutes", [("v1beta1", False), ("v1", True)], status=True, categories=["gateway-api"])
+    # The API server refuses kinds of its own groups that nobody answers for.
+    route["metadata"]["annotations"] = {"api-approved.kubernetes.io": "unapproved, for tests alone"}
+    return [route]
 
 
 def flagger():

@@ -124,6 +124,13 @@ impl Cluster {
         }
     }
 
+    /// Writes the object over what is there, as it was read.
+    pub fn replace(&self, path: &str, body: &Value) {
+        if let Err(error) = block(self.send("PUT", path, "application/json", Some(body))) {
+            panic!("{}: replace {path}: {error}", self.name);
+        }
+    }
+
     pub fn patch(&self, path: &str, body: &Value) {
         if let Err(error) = block(self.send("PATCH", path, "application/strategic-merge-patch+json", Some(body))) {
             panic!("{}: patch {path}: {error}", self.name);

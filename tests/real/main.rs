@@ -20,6 +20,7 @@ mod program;
 mod references;
 mod restraint;
 mod rollout;
+mod routers;
 mod story_cli;
 mod story_console;
 mod support;
