@@ -38,6 +38,7 @@
 //! | [`ui`] | the console: model, message, update, view |
 //! | [`cli`] | arguments in, text or JSON and an exit code out |
 //! | [`daemon`] | engine and sync without a terminal; probes and metrics over HTTP |
+//! | [`simulation`] | a simulated fleet, for the demo and for tests: API servers in memory and the world round them |
 //! | [`config`] | the fleet file, and the folders of this user |
 //! | [`telemetry`] | logs |
 //!
@@ -83,6 +84,8 @@ pub mod ui;
 
 pub mod cli;
 pub mod daemon;
+
+pub mod simulation;
 
 pub mod config;
 pub mod telemetry;

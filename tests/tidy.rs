@@ -51,6 +51,11 @@ const ROOMS: &[Room] = &[
     room("config", &["domain"], "it reads the nouns of the fleet file"),
     room("telemetry", &[], "logs know nobody"),
     room(
+        "simulation",
+        &["domain", "engine", "git", "kubernetes", "metrics", "runner", "session"],
+        "it provides what adapters consume, and plays on the assembly; only the command line and tests name it",
+    ),
+    room(
         "daemon",
         &["config", "domain", "engine", "git", "kubernetes", "kustomize", "mesh", "metrics", "notify", "runner", "session", "telemetry"],
         "a front door",
@@ -70,6 +75,7 @@ const ROOMS: &[Room] = &[
             "notify",
             "runner",
             "session",
+            "simulation",
             "telemetry",
             "ui",
         ],
@@ -92,7 +98,7 @@ enum Wall {
 }
 
 const CRATES: &[Word] = &[
-    Word { words: &["kube", "k8s_openapi"], wall: Wall::Only(&["kubernetes"]), way_out: "say it over JSON in `kubernetes`, and call that" },
+    Word { words: &["kube", "k8s_openapi"], wall: Wall::Only(&["kubernetes", "simulation"]), way_out: "say it over JSON in `kubernetes`, and call that" },
     Word {
         words: &["tokio", "futures", "tower"],
         wall: Wall::Not(&["domain", "engine", "kustomize", "mesh"]),
@@ -101,7 +107,7 @@ const CRATES: &[Word] = &[
     Word { words: &["ratatui", "crossterm"], wall: Wall::Only(&["ui"]), way_out: "give `ui` data to draw" },
     Word { words: &["git2"], wall: Wall::Only(&["git"]), way_out: "give `git` a function for it, and call that" },
     Word { words: &["prometheus_http_query"], wall: Wall::Only(&["metrics"]), way_out: "ask through `metrics::prometheus`" },
-    Word { words: &["axum"], wall: Wall::Only(&["daemon"]), way_out: "the daemon serves HTTP" },
+    Word { words: &["axum"], wall: Wall::Only(&["daemon", "simulation"]), way_out: "the daemon serves HTTP, and the simulation its clusters" },
     Word { words: &["clap", "clap_complete"], wall: Wall::Only(&["cli"]), way_out: "take plain values as arguments" },
     Word {
         words: &["directories"],

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::{Failure, Global, Outcome, PATIENCE, output, session};
 use crate::domain::target::Target;
+use crate::session::fleet::Session;
 use crate::session::operations::Operator;
 use crate::session::view::FleetView;
 use crate::ui::{self, Colour, Options, Port};
 
-fn options(global: &Global) -> Options {
+pub(super) fn options(global: &Global) -> Options {
     Options {
         read_only: global.read_only,
         contexts: Vec::new(),
@@ -20,15 +21,26 @@ fn options(global: &Global) -> Options {
 }
 
 pub(super) async fn run(global: &Global) -> Outcome {
-    if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
-        return Err(Failure::usage("the console needs a terminal; use `pilothouse status`, or --snapshot fleet for one frame"));
-    }
+    needs_terminal()?;
     let session = session(global, global.drive, true)?;
+    over(session, options(global)).await
+}
+
+/// The console needs somebody in front of it.
+pub(super) fn needs_terminal() -> Result<(), Failure> {
+    if std::io::stdout().is_terminal() && std::io::stdin().is_terminal() {
+        return Ok(());
+    }
+    Err(Failure::usage("the console needs a terminal; use `pilothouse status`, or --snapshot fleet for one frame"))
+}
+
+/// The console over `session`, until the operator leaves.
+pub(super) async fn over(session: Arc<Session>, options: Options) -> Outcome {
     let (operator, outcomes) = Operator::new(Arc::clone(&session), true);
     let view = session.view();
     let clock = session.settings.clock.clone();
     let port = Port { view: view.clone(), outcomes, clock, send: Box::new(move |command| operator.send(command)) };
-    let ended = ui::run(port, options(global)).await;
+    let ended = ui::run(port, options).await;
     if session.contexts.iter().any(|c| c.lease().is_some()) {
         let driven: Vec<_> = session.contexts.iter().filter(|c| c.lease().is_some()).map(|c| c.name.as_str()).collect();
         let flying = in_flight(&view.borrow(), &driven);
@@ -52,16 +64,26 @@ fn in_flight(view: &FleetView, driven: &[&str]) -> Vec<String> {
 }
 
 pub(super) async fn snapshot(global: &Global) -> Outcome {
-    let address = global.snapshot.as_deref().unwrap_or("fleet");
-    let (width, height) = global
+    let size = size(global)?;
+    let session = session(global, false, true)?;
+    let view = session.settled(PATIENCE).await;
+    frame(global, &session, &view, size)
+}
+
+/// `--size` as columns and rows.
+pub(super) fn size(global: &Global) -> Result<(u16, u16), Failure> {
+    global
         .size
         .split_once('x')
         .and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)))
         .filter(|(w, h)| (1..=500).contains(w) && (1..=300).contains(h))
-        .ok_or_else(|| Failure::usage(format!("--size {} is not COLUMNSxROWS, for example 120x36", global.size)))?;
-    let session = session(global, false, true)?;
-    let view = session.settled(PATIENCE).await;
-    let frame = ui::snapshot(&view, address, width, height, &options(global), session.settings.clock.now()).map_err(Failure::usage)?;
+        .ok_or_else(|| Failure::usage(format!("--size {} is not COLUMNSxROWS, for example 120x36", global.size)))
+}
+
+/// Prints one frame of what `--snapshot` names.
+pub(super) fn frame(global: &Global, session: &Session, view: &FleetView, (width, height): (u16, u16)) -> Outcome {
+    let address = global.snapshot.as_deref().unwrap_or("fleet");
+    let frame = ui::snapshot(view, address, width, height, &options(global), session.settings.clock.now()).map_err(Failure::usage)?;
     output::print(&frame);
     if !frame.ends_with('\n') {
         output::print("\n");

@@ -6,6 +6,7 @@
 mod bump;
 mod console;
 mod crds;
+mod demo;
 mod output;
 mod render;
 mod status;
@@ -136,6 +137,8 @@ enum Command {
         #[arg(long)]
         install: bool,
     },
+    /// The console over a simulated fleet: no cluster, no network, nothing to install
+    Demo(demo::Demo),
     /// Completions for a shell
     Completions { shell: clap_complete::Shell },
 }
@@ -215,6 +218,7 @@ async fn run(cli: Cli) -> Outcome {
         Some(Command::Bump { reference, providers }) => bump::bump(&global, &reference, &providers).await,
         Some(Command::Render { path }) => render::render(&path).await,
         Some(Command::Crds { install }) => crds::crds(&global, install).await,
+        Some(Command::Demo(demo)) => demo::run(&global, &demo).await,
         Some(Command::Completions { shell }) => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "pilothouse", &mut text);

@@ -21,6 +21,7 @@ mod remotes;
 #[cfg(test)]
 mod scratch;
 mod tree;
+mod upstream;
 
 pub use address::Address;
 pub use bump::{BumpError, BumpFailure, BumpOutcome, BumpRequest, bump, plan};
@@ -31,6 +32,7 @@ pub use pin::{Pin, find_pins, set_ref};
 pub use refs::{Found, RefInfo, RefKind, check_pin_ref, check_ref_name};
 pub use remotes::MirrorRemotes;
 pub use tree::GitTree;
+pub use upstream::{Change, Upstream, UpstreamError};
 
 /// Why something about git did not work. Every sentence names the repository, the cause and the way out.
 #[derive(Debug, thiserror::Error)]

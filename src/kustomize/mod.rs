@@ -30,7 +30,7 @@ mod node;
 mod order;
 mod parse;
 mod patch;
-mod pattern;
+pub(crate) mod pattern;
 mod print;
 mod referrers;
 mod remote;

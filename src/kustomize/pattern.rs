@@ -33,7 +33,7 @@ enum Tree {
 
 /// A compiled pattern.
 #[derive(Clone, Debug)]
-pub(super) struct Pattern {
+pub(crate) struct Pattern {
     program: Vec<Step>,
 }
 
@@ -45,7 +45,7 @@ impl Class {
 
 impl Pattern {
     /// Compiles `text`; the error says what is not understood.
-    pub(super) fn new(text: &str) -> Result<Self, String> {
+    pub(crate) fn new(text: &str) -> Result<Self, String> {
         let mut parser = Reader { chars: text.chars().collect(), at: 0, depth: 0 };
         let tree = parser.either()?;
         if parser.at < parser.chars.len() {
@@ -58,7 +58,7 @@ impl Pattern {
     }
 
     /// A pattern that must match from the first to the last character; empty matches anything.
-    pub(super) fn anchored(text: &str) -> Result<Self, String> {
+    pub(crate) fn anchored(text: &str) -> Result<Self, String> {
         if text.is_empty() {
             return Self::new("");
         }
@@ -66,7 +66,7 @@ impl Pattern {
     }
 
     /// Whether the pattern occurs in `text`.
-    pub(super) fn is_match(&self, text: &str) -> bool {
+    pub(crate) fn is_match(&self, text: &str) -> bool {
         let chars: Vec<char> = text.chars().collect();
         let mut states = vec![false; self.program.len()];
         for at in 0..=chars.len() {

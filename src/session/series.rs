@@ -62,7 +62,7 @@ pub async fn run(cluster: Arc<Cluster>, source: Source, series: Arc<Series>, new
             news();
         }
         round += 1;
-        tokio::time::sleep(STEP).await;
+        cluster.clock.sleep(STEP).await;
     }
 }
 

@@ -15,6 +15,7 @@
 mod bad_cluster;
 mod bad_git;
 mod bed;
+mod demo;
 mod figures;
 mod program;
 mod references;

@@ -144,6 +144,12 @@ impl Home {
         }
     }
 
+    /// Starts a command that stays.
+    pub fn start(&self, words: &[&str]) -> Guarded {
+        let mut command = self.command(words);
+        Guarded(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program"))
+    }
+
     pub fn daemon(&self, words: &[&str]) -> Daemon {
         let log = self.folder.path().join("daemon.log");
         let mut all = vec!["--daemon", "--listen", "127.0.0.1:0"];

@@ -1,4 +1,4 @@
-//! The console in a terminal of 120 columns and 36 rows: keys in, frames out.
+//! The console in a terminal, of 120 columns and 36 rows unless told otherwise: keys in, frames out.
 
 use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
@@ -33,10 +33,22 @@ pub struct Terminal {
 
 impl Terminal {
     pub fn start(home: &Home, words: &[&str]) -> Self {
-        let pty = native_pty_system().openpty(PtySize { rows: 36, cols: 120, pixel_width: 0, pixel_height: 0 }).expect("a pseudo terminal");
+        Self::of_size(home, words, 120, 36)
+    }
+
+    pub fn of_size(home: &Home, words: &[&str], columns: u16, rows: u16) -> Self {
+        Self::with(home, words, (columns, rows), &[])
+    }
+
+    /// With these variables over the home's.
+    pub fn with(home: &Home, words: &[&str], (cols, rows): (u16, u16), variables: &[(&str, &str)]) -> Self {
+        let pty = native_pty_system().openpty(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).expect("a pseudo terminal");
         let mut command = CommandBuilder::new(binary());
         command.env_clear();
         for (name, value) in home.environment() {
+            command.env(name, value);
+        }
+        for (name, value) in variables {
             command.env(name, value);
         }
         command.args(words);
@@ -44,7 +56,7 @@ impl Terminal {
         command.cwd(home.folder.path());
         let mut reader = pty.master.try_clone_reader().expect("a reader");
         let writer = pty.master.take_writer().expect("a writer");
-        let shown = Arc::new(Mutex::new(Shown { parser: vt100::Parser::new(36, 120, 0), bytes: Vec::new(), header: None }));
+        let shown = Arc::new(Mutex::new(Shown { parser: vt100::Parser::new(rows, cols, 0), bytes: Vec::new(), header: None }));
         let started = Instant::now();
         let child = pty.slave.spawn_command(command).expect("the program");
         drop(pty.slave);

@@ -1,0 +1,68 @@
+//! `pilothouse demo`: the console over a fleet that lives in this process.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Failure, Global, Outcome, console, output};
+use crate::simulation::demo::{Demo as Simulated, Options, Running};
+use crate::simulation::listener;
+
+/// More would not fit a machine, and nobody could watch them.
+const MOST_PROVIDERS: i64 = 200;
+/// Above this the engine's lease would run out between two renewals.
+const FASTEST: i64 = 60;
+/// How long one frame waits for the providers to come up.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[derive(Args, Debug, Clone)]
+pub(super) struct Demo {
+    /// So many times as fast as life
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=FASTEST))]
+    speed: u32,
+    /// What is left to chance follows this number
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Service providers, by turns on EKS (plain), AKS (Linkerd) and GKE (Istio)
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=MOST_PROVIDERS))]
+    providers: u16,
+    /// Serve the clusters to other programs, with a kubeconfig and a fleet file in DIR, instead of showing them
+    #[arg(long, value_name = "DIR", conflicts_with = "speed")]
+    serve: Option<PathBuf>,
+}
+
+pub(super) async fn run(global: &Global, demo: &Demo) -> Outcome {
+    let options = Options { speed: demo.speed, seed: demo.seed, providers: demo.providers.into(), drive: !global.read_only };
+    if let Some(folder) = &demo.serve {
+        return serve(Simulated::for_others(options).map_err(Failure::failed)?, folder).await;
+    }
+    let size = console::size(global)?;
+    if global.snapshot.is_none() {
+        console::needs_terminal()?;
+    }
+    let running = Simulated::start(options).map_err(Failure::failed)?;
+    let Some(session) = running.demo.session.clone() else { return Err(Failure::failed("the demo has no session")) };
+    if global.snapshot.is_none() {
+        return console::over(session, console::options(global)).await;
+    }
+    let view = session.settled(PATIENCE).await;
+    console::frame(global, &session, &view, size)
+}
+
+/// Serves the clusters until SIGINT or SIGTERM.
+async fn serve(running: Running, folder: &std::path::Path) -> Outcome {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
+    let served = listener::serve(&running.demo.clusters(), folder).await.map_err(Failure::failed)?;
+    let fleet = folder.join("fleet.yaml");
+    let text = serde_yaml::to_string(&running.demo.fleet).map_err(Failure::failed)?;
+    std::fs::write(&fleet, text).map_err(|e| Failure::failed(format!("cannot write {}: {e}", fleet.display())))?;
+    output::print(&format!("pilothouse --kubeconfig {} --config {}\n", served.kubeconfig.display(), fleet.display()));
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(0)
+}

@@ -1,0 +1,156 @@
+//! From bytes to an object of the kind that is asked for: type, namespace, and fields that the kind does not have.
+
+use serde_json::Value;
+
+use super::ask::Ask;
+use super::fields;
+use super::object::{encode, set_metadata};
+use super::status::{Answered, Status};
+use super::write::text;
+
+/// Decodes the body of a POST or PUT.
+pub(super) fn decode(ask: &Ask<'_>, body: &[u8]) -> Answered<Value> {
+    let object: Value = serde_json::from_slice(body).map_err(|error| unreadable(ask, body, &error))?;
+    check(ask, object)
+}
+
+/// Checks an object that somebody sent, or that a patch has made.
+pub(super) fn check(ask: &Ask<'_>, mut object: Value) -> Answered<Value> {
+    typed(ask, &mut object)?;
+    placed(ask, &object)?;
+    known_fields(ask, &object)?;
+    set_metadata(&mut object, "selfLink", Value::Null);
+    Ok(object)
+}
+
+/// Checks the configuration of an apply.
+pub(super) fn check_applied(ask: &Ask<'_>, object: Value) -> Answered<Value> {
+    if !object["metadata"]["managedFields"].is_null() {
+        return Err(Status::bad_request("metadata.managedFields must be nil"));
+    }
+    let mut object = object;
+    typed(ask, &mut object)?;
+    placed(ask, &object)?;
+    // For built-in kinds the merge itself refuses what is not in the schema.
+    if ask.resource.custom {
+        known_fields(ask, &object)?;
+    }
+    Ok(object)
+}
+
+fn unreadable(ask: &Ask<'_>, body: &[u8], error: &serde_json::Error) -> Box<Status> {
+    let why = if error.is_eof() { "unexpected end of JSON input".to_owned() } else { error.to_string() };
+    let kind = &ask.resource.kind;
+    let body = String::from_utf8_lossy(body);
+    Status::bad_request(format!("the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json parse error: {why} ({body})"))
+}
+
+/// The type in the object is the one that is asked for; built-in kinds may leave it out.
+fn typed(ask: &Ask<'_>, object: &mut Value) -> Answered<()> {
+    let wanted = ask.api_version();
+    let wanted_kind = &ask.resource.kind;
+    if !object.is_object() {
+        return Err(Status::bad_request(format!("the object provided is unrecognized (must be of type {wanted_kind})")));
+    }
+    for (key, value) in [("apiVersion", &wanted), ("kind", wanted_kind)] {
+        if text(&object[key]).is_empty() {
+            if ask.resource.custom && key == "kind" {
+                let body = String::from_utf8_lossy(&encode(object)).into_owned();
+                let why = format!("Object 'Kind' is missing in '{body}' ({body})");
+                return Err(Status::bad_request(format!("the object provided is unrecognized (must be of type {wanted_kind}): {why}")));
+            }
+            object[key] = value.as_str().into();
+        }
+    }
+    let (version, kind) = (text(&object["apiVersion"]), text(&object["kind"]));
+    if version == wanted && kind == wanted_kind {
+        return Ok(());
+    }
+    if ask.resource.custom && version == wanted {
+        let message = format!("Invalid value: \"{kind}\": must be {wanted_kind}");
+        let cause = fields::Cause { field: "kind".into(), reason: "FieldValueInvalid", message };
+        return Err(Status::invalid(&ask.resource.group, kind, text(&object["metadata"]["name"]), vec![cause]));
+    }
+    if ask.resource.custom {
+        return Err(Status::bad_request(format!("the API version in the data ({version}) does not match the expected API version ({wanted})")));
+    }
+    let package = |version: &str| version.split_once('/').map_or("core", |(group, _)| group.split('.').next().unwrap_or(group)).to_owned();
+    let short = version.rsplit('/').next().unwrap_or(version);
+    let why = if version == wanted {
+        let of = if ask.resource.group.is_empty() { "v1".to_owned() } else { short.to_owned() };
+        format!("converting ({of}.{kind}) to ({}.{wanted_kind}): unknown conversion", package(&wanted))
+    } else {
+        format!("no kind \"{kind}\" is registered for version \"{version}\" in scheme \"pkg/runtime/scheme.go:111\"")
+    };
+    Err(Status::bad_request(format!("{kind} in version \"{short}\" cannot be handled as a {wanted_kind}: {why}")))
+}
+
+/// The namespace in the object, where it has one, is that of the path.
+fn placed(ask: &Ask<'_>, object: &Value) -> Answered<()> {
+    let namespace = text(&object["metadata"]["namespace"]);
+    if namespace.is_empty() || namespace == ask.namespace {
+        return Ok(());
+    }
+    Err(Status::bad_request("the namespace of the provided object does not match the namespace sent on the request"))
+}
+
+/// With `fieldValidation=Strict`, fields that the kind does not have are an error; otherwise they are dropped.
+fn known_fields(ask: &Ask<'_>, object: &Value) -> Answered<()> {
+    if ask.query.get("fieldValidation") != Some("Strict") {
+        return Ok(());
+    }
+    let mut pruned = object.clone();
+    fields::default(ask.resource.typing(ask.version()), &mut pruned);
+    let mut unknown = Vec::new();
+    lost(object, &pruned, &mut String::new(), &mut unknown);
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let list: Vec<String> = unknown.iter().map(|path| format!("unknown field \"{path}\"")).collect();
+    let kind = &ask.resource.kind;
+    Err(Status::bad_request(format!(
+        "{kind} in version \"{}\" cannot be handled as a {kind}: strict decoding error: {}",
+        ask.version().name,
+        list.join(", ")
+    )))
+}
+
+/// The paths that are in one object and, though not empty, missing in the other.
+fn lost(before: &Value, after: &Value, path: &mut String, found: &mut Vec<String>) {
+    let length = path.len();
+    match (before, after) {
+        (Value::Object(before), Value::Object(after)) => {
+            for (key, value) in before {
+                if length > 0 {
+                    path.push('.');
+                }
+                path.push_str(key);
+                match after.get(key) {
+                    Some(kept) => lost(value, kept, path, found),
+                    None if is_empty(value) || (length == 0 && key == "stringData") => {}
+                    None => found.push(path.clone()),
+                }
+                path.truncate(length);
+            }
+        }
+        (Value::Array(before), Value::Array(after)) => {
+            for (index, (before, after)) in before.iter().zip(after).enumerate() {
+                path.push_str(&format!("[{index}]"));
+                lost(before, after, path, found);
+                path.truncate(length);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(flag) => !flag,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.values().all(is_empty),
+    }
+}

@@ -1,0 +1,283 @@
+//! Applications of a simulated cluster: a Deployment, its configuration and its Canary, and the releases they get.
+
+use std::sync::Arc;
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::api::{ApiServer, Status};
+use super::world::MeshKind;
+use crate::domain::canary::{GATES_ANNOTATION, HookKind};
+use crate::domain::target::CanaryKey;
+use crate::kubernetes::kinds::Kind;
+
+/// Field manager of whoever applies applications.
+pub const GITOPS: &str = "kustomize-controller";
+
+/// Who routes the traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Router {
+    Istio,
+    Kubernetes,
+}
+
+impl Router {
+    /// As `spec.provider` has it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Istio => "istio",
+            Self::Kubernetes => "kubernetes",
+        }
+    }
+}
+
+/// How a Canary is rolled out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// `stepWeight` percent at a time up to `maxWeight`, back by `stepWeightPromotion` (0: at once).
+    Weights { step: i64, max: i64, back: i64 },
+    /// Blue/green.
+    Iterations(i64),
+}
+
+/// One application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct App {
+    pub namespace: String,
+    pub name: String,
+    pub router: Router,
+    pub way: Way,
+    /// `analysis.interval` in seconds.
+    pub interval: u64,
+    /// `analysis.threshold`.
+    pub threshold: i64,
+    /// `progressDeadlineSeconds` of Canary and Deployment.
+    pub deadline: u64,
+    pub replicas: i64,
+    pub gates: Vec<HookKind>,
+    /// It has a `ConfigMap` that is tracked.
+    pub configured: bool,
+    /// A pre-rollout and a rollout webhook.
+    pub hooks: bool,
+}
+
+impl App {
+    /// An application as most are: 20 % at a time up to 60 %, every ten seconds.
+    #[must_use]
+    pub fn new(namespace: &str, name: &str, router: Router) -> Self {
+        Self {
+            namespace: namespace.into(),
+            name: name.into(),
+            router,
+            way: Way::Weights { step: 20, max: 60, back: 0 },
+            interval: 10,
+            threshold: 2,
+            deadline: 60,
+            replicas: 2,
+            gates: Vec::new(),
+            configured: false,
+            hooks: false,
+        }
+    }
+
+    #[must_use]
+    pub fn key(&self) -> CanaryKey {
+        CanaryKey::new(&self.namespace, &self.name)
+    }
+
+    /// The Canary.
+    #[must_use]
+    pub fn canary(&self) -> Value {
+        let window = format!("{}s", self.interval.max(10));
+        let mut analysis = json!({
+            "interval": format!("{}s", self.interval), "threshold": self.threshold,
+            "metrics": [
+                {"name": "request-success-rate", "interval": window, "thresholdRange": {"min": 99}},
+                {"name": "request-duration", "interval": window, "thresholdRange": {"max": 500}}
+            ]
+        });
+        match self.way {
+            Way::Weights { step, max, back } => {
+                analysis["stepWeight"] = json!(step);
+                analysis["maxWeight"] = json!(max);
+                if back > 0 {
+                    analysis["stepWeightPromotion"] = json!(back);
+                }
+            }
+            Way::Iterations(n) => analysis["iterations"] = json!(n),
+        }
+        if self.hooks {
+            analysis["webhooks"] = json!([
+                {"name": "conformance", "type": "pre-rollout", "url": "http://loadtester.tools.svc/test", "timeout": "3s"},
+                {"name": "load", "type": "rollout", "url": "http://loadtester.tools.svc/load", "timeout": "3s"}
+            ]);
+        }
+        let mut canary = json!({
+            "apiVersion": "flagger.app/v1beta1", "kind": "Canary",
+            "metadata": {"name": self.name, "namespace": self.namespace},
+            "spec": {
+                "provider": self.router.word(), "progressDeadlineSeconds": self.deadline,
+                "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": self.name},
+                "service": {"port": 80, "targetPort": 9898}, "analysis": analysis
+            }
+        });
+        if !self.gates.is_empty() {
+            let gates: Vec<_> = self.gates.iter().map(|gate| gate.word()).collect();
+            canary["metadata"]["annotations"] = json!({GATES_ANNOTATION: gates.join(",")});
+        }
+        canary
+    }
+
+    /// The Deployment as `release` has it; `replicas` only where the object is to be created.
+    #[must_use]
+    pub fn deployment(&self, release: &Release, first: bool) -> Value {
+        let labels = json!({"app": self.name});
+        let mut pod_labels = labels.clone();
+        if let Some(fate) = release.pods.word() {
+            pod_labels[POD_LABEL] = json!(fate);
+        }
+        let mut container = json!({"name": "app", "image": format!("registry.example/{}:{}", self.name, release.tag),
+            "ports": [{"containerPort": 9898, "name": "http"}]});
+        if self.configured {
+            container["envFrom"] = json!([{"configMapRef": {"name": self.config_name()}}]);
+        }
+        let mut spec = json!({
+            "selector": {"matchLabels": labels}, "progressDeadlineSeconds": self.deadline,
+            "template": {"metadata": {"labels": pod_labels}, "spec": {"containers": [container]}}
+        });
+        if first {
+            spec["replicas"] = json!(self.replicas);
+        }
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": self.name, "namespace": self.namespace}, "spec": spec})
+    }
+
+    fn config_name(&self) -> String {
+        format!("{}-settings", self.name)
+    }
+
+    /// What `release` consists of, in the order of its application.
+    #[must_use]
+    pub fn objects(&self, release: &Release, first: bool) -> Vec<Value> {
+        let mut objects = Vec::new();
+        if self.configured {
+            objects.push(json!({"apiVersion": "v1", "kind": "ConfigMap",
+                "metadata": {"name": self.config_name(), "namespace": self.namespace}, "data": {"LEVEL": release.setting}}));
+        }
+        objects.push(self.deployment(release, first));
+        objects
+    }
+}
+
+/// Label on a pod template that says what becomes of its pods.
+pub const POD_LABEL: &str = "simulation.pilothouse.dev/pod";
+
+/// What becomes of a release's pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pods {
+    Ready,
+    /// They run, and never get ready.
+    NeverReady,
+    Crash,
+}
+
+impl Pods {
+    const fn word(self) -> Option<&'static str> {
+        match self {
+            Self::Ready => None,
+            Self::NeverReady => Some("never-ready"),
+            Self::Crash => Some("crash"),
+        }
+    }
+}
+
+/// One release of an application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Release {
+    /// Image tag: one that holds `bad` fails half of its requests, one that holds `slow` takes 900 ms.
+    pub tag: String,
+    pub pods: Pods,
+    /// Content of the configuration.
+    pub setting: String,
+}
+
+impl Release {
+    #[must_use]
+    pub fn new(tag: &str) -> Self {
+        Self { tag: tag.into(), pods: Pods::Ready, setting: "calm".into() }
+    }
+
+    /// Whether it must not become the primary while metrics tell the truth.
+    #[must_use]
+    pub fn is_bad(&self) -> bool {
+        is_bad(&self.tag) || self.pods != Pods::Ready
+    }
+}
+
+/// Whether a release with this image, or tag, fails its checks.
+#[must_use]
+pub fn is_bad(image: &str) -> bool {
+    let tag = image.rsplit(':').next().unwrap_or(image);
+    tag.contains("bad") || tag.contains("slow")
+}
+
+/// Applies `object` server-side in the name of `manager`.
+///
+/// # Errors
+/// As the API server answers.
+pub fn apply(server: &Arc<ApiServer>, manager: &str, object: &Value) -> Result<Value, Box<Status>> {
+    let path = format!("{}?fieldManager={manager}&force=true", path(object));
+    server.call(manager, Method::PATCH, &path, "application/apply-patch+yaml", Some(object))
+}
+
+/// The API path of `object`.
+#[must_use]
+pub fn path(object: &Value) -> String {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
+    match text("/kind") {
+        "Namespace" => format!("/api/v1/namespaces/{name}"),
+        "CustomResourceDefinition" => format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}"),
+        "HorizontalPodAutoscaler" => format!("/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers/{name}"),
+        kind => Kind::ALL.into_iter().find(|k| k.word() == kind).map(|k| k.path(namespace, name)).unwrap_or_default(),
+    }
+}
+
+/// Everything that has to be there before applications are: the CRDs of Flagger and of the mesh, and the tools.
+///
+/// # Errors
+/// As the API server answers.
+pub fn prepare(server: &Arc<ApiServer>, mesh: MeshKind) -> Result<(), Box<Status>> {
+    let of_mesh: &[[&str; 3]] = match mesh {
+        MeshKind::None => &[],
+        MeshKind::Istio => &[
+            ["networking.istio.io", "VirtualService", "virtualservices"],
+            ["networking.istio.io", "DestinationRule", "destinationrules"],
+        ],
+        MeshKind::Linkerd => &[["gateway.networking.k8s.io", "HTTPRoute", "httproutes"]],
+    };
+    let definitions = crate::kubernetes::crds::all().into_iter().chain(of_mesh.iter().map(|[group, kind, plural]| routes(group, kind, plural)));
+    definitions.into_iter().chain(tools()).try_for_each(|object| apply(server, "setup", &object).map(|_| ()))
+}
+
+/// The Services behind which the world has its Prometheus and its receiver of webhooks.
+fn tools() -> impl Iterator<Item = Value> {
+    [("monitoring", "prometheus", 9090), ("tools", "loadtester", 80)].into_iter().flat_map(|(namespace, name, port)| {
+        let metadata = json!({"name": name, "namespace": namespace});
+        [
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}),
+            json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": [{"port": port}]}}),
+        ]
+    })
+}
+
+/// A CRD that keeps every field and checks none: what matters is that routes are stored as written.
+fn routes(group: &str, kind: &str, plural: &str) -> Value {
+    let anything = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    let schema = json!({"openAPIV3Schema": {"type": "object", "properties": {"spec": anything, "status": anything}}});
+    let version = |name: &str, storage: bool| json!({"name": name, "served": true, "storage": storage, "schema": schema, "subresources": {"status": {}}});
+    json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("{plural}.{group}"), "annotations": {"api-approved.kubernetes.io": "unapproved, for simulations alone"}},
+        "spec": {"group": group, "scope": "Namespaced", "versions": [version("v1beta1", false), version("v1", true)],
+            "names": {"kind": kind, "listKind": format!("{kind}List"), "plural": plural, "singular": kind.to_lowercase()}}})
+}

@@ -1,0 +1,263 @@
+//! Crash after every write: one rollout from its start to its end, undisturbed, and again with the engine ended after
+//! its k-th write or the answer to it lost. The end has to be the same, and so has what was made and deleted on the
+//! way (Sieve's oracles, reliability-performance §1.1).
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::app::{App, Pods, Release, Router, Way};
+use super::check::Lives;
+use super::line::{Asked, Trouble};
+use super::process::Process;
+use super::stage::{Stage, bound};
+use crate::domain::canary::HookKind;
+use crate::domain::intent::Verb;
+use crate::domain::phase::Phase;
+use crate::domain::revision::Revision;
+use crate::kubernetes::verbs::Fate;
+
+/// Something done, or waited for, in a rollout.
+#[derive(Clone, Debug)]
+pub enum Act {
+    Release(Release),
+    /// An order, and its verdict waited for.
+    Order(Verb),
+    Phase(Phase),
+    /// The route gives the canary at least so many percent.
+    Weight(i64),
+    /// So many checks have failed.
+    Failed(i64),
+    /// The phase is this one and nothing more is to be done.
+    Rest(Phase),
+}
+
+/// A rollout to be rehearsed.
+#[derive(Clone, Debug)]
+pub struct Rehearsal {
+    pub name: &'static str,
+    pub app: App,
+    pub acts: Vec<Act>,
+}
+
+/// Where a run is disturbed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disturbance {
+    None,
+    /// The engine ends right after its n-th write, and another one starts.
+    EndAfter(u64),
+    /// The n-th write is carried out, and the engine never hears so.
+    ReplyLost(u64),
+}
+
+/// How a rehearsal ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ended {
+    /// Everything in the namespace, what differs by nature masked.
+    pub state: Value,
+    pub lives: Lives,
+    /// Writes of the first engine.
+    pub writes: u64,
+    pub broken: Vec<String>,
+}
+
+/// Every strategy and outcome there is.
+#[must_use]
+pub fn all() -> Vec<Rehearsal> {
+    use Act::{Failed, Order, Release as Ship, Rest, Weight};
+    let istio = || App::new("shop", "web", Router::Istio);
+    let plain = || App { way: Way::Iterations(2), ..App::new("shop", "web", Router::Kubernetes) };
+    let blue_green = || App { way: Way::Iterations(2), ..istio() };
+    let good = || Ship(Release::new("1.1.0"));
+    let bad = || Ship(Release::new("1.1.0-bad"));
+    let crash = || Ship(Release { pods: Pods::Crash, ..Release::new("1.1.0") });
+    let rehearsal = |name, app, acts| Rehearsal { name, app, acts };
+    let (promoted, failed) = (|| Rest(Phase::Succeeded), || Rest(Phase::Failed));
+    let gate = |phase| [Act::Phase(phase), Order(Verb::Approve)];
+    let gated = App { gates: vec![HookKind::ConfirmRollout, HookKind::ConfirmPromotion], ..istio() };
+    let mut through_gates = vec![good()];
+    through_gates.extend(gate(Phase::Waiting));
+    through_gates.extend(gate(Phase::WaitingPromotion));
+    through_gates.push(promoted());
+    vec![
+        rehearsal("weights, promoted", istio(), vec![good(), promoted()]),
+        rehearsal("weights, rolled back", istio(), vec![bad(), failed()]),
+        rehearsal("weights, slow", istio(), vec![Ship(Release::new("1.1.0-slow")), failed()]),
+        rehearsal("weights back in steps", App { way: Way::Weights { step: 50, max: 100, back: 50 }, ..istio() }, vec![good(), promoted()]),
+        rehearsal("blue/green, promoted", blue_green(), vec![good(), promoted()]),
+        rehearsal("blue/green, rolled back", blue_green(), vec![bad(), failed()]),
+        rehearsal("plain, promoted", plain(), vec![good(), promoted()]),
+        rehearsal("plain, rolled back", plain(), vec![bad(), failed()]),
+        rehearsal("pods that crash", istio(), vec![crash(), failed()]),
+        rehearsal("gates, approved", gated.clone(), through_gates),
+        rehearsal("gates, rejected", gated, vec![good(), Act::Phase(Phase::Waiting), Order(Verb::Reject), failed()]),
+        rehearsal("aborted", istio(), vec![good(), Weight(20), Order(Verb::Abort), failed()]),
+        rehearsal("paused and resumed", istio(), vec![good(), Weight(20), Order(Verb::Pause), Order(Verb::Resume), promoted()]),
+        rehearsal("promoted by order", istio(), vec![bad(), Failed(1), Order(Verb::Promote), promoted()]),
+        rehearsal("retried", istio(), vec![bad(), failed(), Order(Verb::Retry), failed()]),
+        rehearsal("another revision in mid-run", istio(), vec![good(), Weight(20), Ship(Release::new("1.2.0")), promoted()]),
+        rehearsal(
+            "configuration alone",
+            App { configured: true, ..istio() },
+            vec![Ship(Release { setting: "loud".into(), ..Release::new("1.0.0") }), promoted()],
+        ),
+        rehearsal("webhooks", App { hooks: true, ..istio() }, vec![good(), promoted()]),
+    ]
+}
+
+/// Plays `rehearsal` once. Virtual time is the runtime's, paused.
+///
+/// # Errors
+/// A stage that cannot be set, or an act that never came.
+pub async fn rehearse(rehearsal: &Rehearsal, disturbance: Disturbance) -> Result<Ended, String> {
+    let mut stage = Stage::set(7, vec![rehearsal.app.clone()])?;
+    let engine = stage.engine();
+    match disturbance {
+        Disturbance::None => {}
+        Disturbance::EndAfter(n) => engine.line.end_after(n),
+        Disturbance::ReplyLost(n) => engine.line.set_weather(Some(std::sync::Arc::new(move |asked: &Asked<'_>| {
+            (asked.write == n).then_some(Trouble::ReplyLost)
+        }))),
+    }
+    let mut cast = Cast { bound: bound(&rehearsal.app), engine, writes: None };
+    cast.wait(&mut stage, "initialised", |stage| rests(stage, Phase::Initialized)).await?;
+    for act in &rehearsal.acts {
+        match act {
+            Act::Release(release) => stage.release(0, release, false)?,
+            Act::Order(verb) => {
+                let id = stage.order(0, *verb).await.map_err(|e| e.to_string())?;
+                cast.wait(&mut stage, verb.word(), |stage| matches!(stage.fate(0, &id), Fate::Settled(_))).await?;
+            }
+            Act::Phase(phase) => cast.wait(&mut stage, phase.word(), |stage| stage.status(0).phase == *phase).await?,
+            Act::Weight(weight) => cast.wait(&mut stage, "its weight", |stage| stage.status(0).canary_weight >= *weight).await?,
+            Act::Failed(checks) => cast.wait(&mut stage, "failed checks", |stage| stage.status(0).failed_checks >= *checks).await?,
+            Act::Rest(phase) => cast.wait(&mut stage, phase.word(), |stage| rests(stage, *phase)).await?,
+        }
+    }
+    // What is still under way, post-rollout hooks and Events for example, gets its time.
+    stage.clock.sleep(Duration::from_secs(40)).await;
+    let writes = cast.writes.unwrap_or_else(|| cast.engine.line.writes());
+    let ended = Ended { state: state(&stage), lives: stage.checker.lives(), writes, broken: stage.checker.broken() };
+    cast.engine.kill().await;
+    Ok(ended)
+}
+
+/// The engine that is on, and what is known of the first one.
+struct Cast {
+    bound: Duration,
+    engine: Process,
+    writes: Option<u64>,
+}
+
+impl Cast {
+    /// Waits for `done`; an engine that ends meanwhile is followed by another.
+    async fn wait(&mut self, stage: &mut Stage, what: &str, done: impl Fn(&Stage) -> bool) -> Result<(), String> {
+        loop {
+            let ended = {
+                let line = std::sync::Arc::clone(&self.engine.line);
+                tokio::select! {
+                    biased;
+                    () = line.ended() => true,
+                    came = stage.until(self.bound, &done) => {
+                        return if came { Ok(()) } else { Err(format!("{what} did not come: {}", stage.describe(0))) };
+                    }
+                }
+            };
+            if ended {
+                let next = stage.engine();
+                let old = std::mem::replace(&mut self.engine, next);
+                self.writes.get_or_insert(old.line.writes());
+                old.kill().await;
+            }
+        }
+    }
+}
+
+/// The rollout is over: the phase, the route and the pods say so.
+fn rests(stage: &Stage, phase: Phase) -> bool {
+    stage.status(0).phase == phase
+        && stage.target_replicas(0) == 0
+        && stage.weight(0) == 0
+        && !stage.has_open_orders(0)
+        && stage.status(0).engine().going_down.is_none()
+}
+
+/// Kinds whose end state counts. Events follow from the status, leases and `ReplicaSets` are other people's.
+const KINDS: [&str; 7] = [
+    "canaries.flagger.app",
+    "deployments.apps",
+    "services",
+    "configmaps",
+    "secrets",
+    "virtualservices.networking.istio.io",
+    "destinationrules.networking.istio.io",
+];
+
+/// Everything in the namespace by kind and name, what differs by nature masked.
+fn state(stage: &Stage) -> Value {
+    let mut all = json!({});
+    for kind in KINDS {
+        for object in stage.cluster.server.objects(kind) {
+            let name = format!("{kind} {}", object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default());
+            let mut object = (*object).clone();
+            if kind == "deployments.apps" {
+                object["status"] = Value::Null;
+            }
+            for field in ["uid", "resourceVersion", "generation"] {
+                object["metadata"][field] = Value::Null;
+            }
+            mask(&mut object);
+            all[name] = object;
+        }
+    }
+    all
+}
+
+/// Times, uids, and what is made of them.
+fn mask(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (key, field) in fields.iter_mut() {
+                if key == "uid" || key == "clusterIP" || key == "clusterIPs" {
+                    *field = Value::Null;
+                } else {
+                    mask(field);
+                }
+                if let ("managedFields", Value::Array(entries)) = (key.as_str(), field) {
+                    // They stand there by time.
+                    entries.sort_by_key(ToString::to_string);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(mask),
+        Value::String(text) => {
+            if let Some(masked) = masked(text) {
+                *value = masked;
+            }
+        }
+        _ => {}
+    }
+}
+
+fn masked(text: &str) -> Option<Value> {
+    if text.parse::<Timestamp>().is_ok() {
+        return Some(json!("a time"));
+    }
+    if let Some(revision) = Revision::parse(text) {
+        // Its generation counts the writes on the way.
+        return Some(json!(revision.hash));
+    }
+    // The engine's own state is JSON in a condition's message.
+    if text.starts_with('{') {
+        let mut inner: Value = serde_json::from_str(text).ok()?;
+        mask(&mut inner);
+        return Some(inner);
+    }
+    // What was measured depends on the moment.
+    let measured = |word: &str| word.starts_with(|c: char| c.is_ascii_digit()) && word.ends_with(['%', 's']);
+    if text.split(' ').any(measured) {
+        return Some(json!(text.split(' ').map(|word| if measured(word) { "so much" } else { word }).collect::<Vec<_>>().join(" ")));
+    }
+    None
+}

@@ -1,0 +1,115 @@
+//! `pilothouse demo` as a newcomer runs it: in a terminal, in a tiny one, and without.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::program::Home;
+use crate::support::{seconds, until_true};
+use crate::terminal::{ENTER, Terminal};
+
+fn home(what: &str) -> Home {
+    // No kubeconfig is there, and none is wanted.
+    Home::new(what, std::path::Path::new("/nonexistent/kubeconfig"))
+}
+
+fn row(frame: &str, name: &str) -> String {
+    frame.lines().find(|line| line.contains(&format!(" {name} "))).unwrap_or_default().to_owned()
+}
+
+#[test]
+fn the_story_is_told_and_every_key_works() {
+    let home = home("demo");
+    let mut console = Terminal::start(&home, &["demo", "--speed", "12"]);
+    console.until(seconds(10), "three providers, all live", |frame| {
+        frame.contains("3 live") && ["eks", "aks", "gke"].iter().all(|name| !row(frame, name).is_empty())
+    });
+    console.until(seconds(30), "all in the first release", |frame| ["eks", "aks", "gke"].iter().all(|name| row(frame, name).contains("1.0.0")));
+    console.until(seconds(60), "the bad release rolled back", |frame| frame.contains("failed checks"));
+    console.until(seconds(60), "an approval waited for", |frame| row(frame, "aks").contains("1.1.0") && frame.contains("confirm-promotion"));
+    console.until(seconds(60), "a provider that cannot be reached", |frame| {
+        let row = row(frame, "eks");
+        row.contains("stale") || row.contains("unreachable")
+    });
+    console.keys("?");
+    console.shows("approve");
+    console.keys("\x1b");
+    console.keys("W");
+    console.shows("y confirms");
+    console.keys("y");
+    console.shows("ARMED");
+    console.keys(":");
+    console.shows("tab completes");
+    console.keys("gke/app/frontend");
+    console.keys(ENTER);
+    console.shows("FLEET › gke › app/frontend");
+    console.keys("b");
+    console.shows("bump gke: choose a ref");
+    console.keys("1.0.0");
+    console.keys(ENTER);
+    console.shows("bump gke to 1.0.0 ");
+    console.keys("gke");
+    console.shows_within(seconds(20), "✓ done bump gke to 1.0.0");
+    console.keys("q");
+    console.keys("q");
+    assert_eq!(console.ends(seconds(15)), 0);
+    console.assert_given_back();
+}
+
+#[test]
+fn a_tiny_terminal_is_borne() {
+    let home = home("tiny");
+    let mut console = Terminal::of_size(&home, &["demo"], 40, 10);
+    console.until(seconds(10), "a frame", |frame| frame.contains("eks"));
+    console.keys("jjk?");
+    console.keys("\x1b");
+    console.keys(ENTER);
+    std::thread::sleep(Duration::from_millis(300));
+    console.keys("\x1bq");
+    console.keys("q");
+    assert_eq!(console.ends(seconds(15)), 0);
+    console.assert_given_back();
+}
+
+#[test]
+fn a_terminal_of_an_unknown_kind_is_borne() {
+    let home = home("odd");
+    let mut console = Terminal::with(&home, &["demo"], (120, 36), &[("TERM", "no-such-terminal"), ("COLORTERM", "\u{7}broken"), ("NO_COLOR", "1")]);
+    console.until(seconds(10), "a frame", |frame| frame.contains("gke"));
+    assert!(!console.wrote(b"\x1b[38;2;"), "no colour was asked for");
+    console.keys("q");
+    assert_eq!(console.ends(seconds(15)), 0);
+}
+
+#[test]
+fn without_a_terminal_it_says_what_else_there_is() {
+    let home = home("piped");
+    let said = home.run(&["demo"]);
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(said.err.contains("needs a terminal") && said.err.contains("--snapshot fleet"), "{said:?}");
+    let frame = home.expect(0, &["demo", "--snapshot", "fleet", "--size", "80x24"]).out;
+    assert!(["eks", "aks", "gke"].iter().all(|name| !row(&frame, name).is_empty()), "{frame}");
+    for (words, told) in [(["--speed", "0"], "1..=60"), (["--providers", "0"], "1..=200"), (["--seed", "x"], "invalid digit")] {
+        let said = home.run(&["demo", words[0], words[1]]);
+        assert!(said.code == 2 && said.err.contains(told), "{said:?}");
+    }
+}
+
+#[test]
+fn the_clusters_are_served_to_other_programs() {
+    let home = home("served");
+    let folder = home.folder.path().join("served");
+    let mut serving = home.start(&["demo", "--serve", folder.to_str().expect("a path"), "--providers", "4"]);
+    until_true(seconds(20), "a fleet file", || folder.join("fleet.yaml").is_file());
+    let outside = Home { kubeconfig: folder.join("kubeconfig"), ..Home::new("outside", &folder.join("kubeconfig")) };
+    let outside = outside.with_fleet(&std::fs::read_to_string(folder.join("fleet.yaml")).expect("the fleet file"));
+    let daemon = outside.daemon(&[]);
+    outside.until(seconds(60), &["status", "-o", "json"], |said| {
+        let said = said.json();
+        let providers = said["providers"].as_array().cloned().unwrap_or_default();
+        let phases: Vec<&Value> = providers.iter().flat_map(|p| p["canaries"].as_array()).flatten().map(|c| &c["phase"]).collect();
+        providers.len() == 4 && phases.len() == 8 && phases.iter().all(|phase| *phase == "Initialized")
+    });
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!(serving.terminate(seconds(10)), 0);
+}
