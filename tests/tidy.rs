@@ -98,7 +98,11 @@ enum Wall {
 }
 
 const CRATES: &[Word] = &[
-    Word { words: &["kube", "k8s_openapi"], wall: Wall::Only(&["kubernetes", "simulation"]), way_out: "say it over JSON in `kubernetes`, and call that" },
+    Word {
+        words: &["kube", "k8s_openapi"],
+        wall: Wall::Only(&["kubernetes", "simulation"]),
+        way_out: "say it over JSON in `kubernetes`, and call that",
+    },
     Word {
         words: &["tokio", "futures", "tower"],
         wall: Wall::Not(&["domain", "engine", "kustomize", "mesh"]),
@@ -107,7 +111,11 @@ const CRATES: &[Word] = &[
     Word { words: &["ratatui", "crossterm"], wall: Wall::Only(&["ui"]), way_out: "give `ui` data to draw" },
     Word { words: &["git2"], wall: Wall::Only(&["git"]), way_out: "give `git` a function for it, and call that" },
     Word { words: &["prometheus_http_query"], wall: Wall::Only(&["metrics"]), way_out: "ask through `metrics::prometheus`" },
-    Word { words: &["axum"], wall: Wall::Only(&["daemon", "simulation"]), way_out: "the daemon serves HTTP, and the simulation its clusters" },
+    Word {
+        words: &["axum"],
+        wall: Wall::Only(&["daemon", "simulation"]),
+        way_out: "the daemon serves HTTP, and the simulation its clusters",
+    },
     Word { words: &["clap", "clap_complete"], wall: Wall::Only(&["cli"]), way_out: "take plain values as arguments" },
     Word {
         words: &["directories"],

@@ -23,7 +23,7 @@ pub(super) fn options(global: &Global) -> Options {
 pub(super) async fn run(global: &Global) -> Outcome {
     needs_terminal()?;
     let session = session(global, global.drive, true)?;
-    over(session, options(global)).await
+    over(session, options(global), true).await
 }
 
 /// The console needs somebody in front of it.
@@ -34,14 +34,14 @@ pub(super) fn needs_terminal() -> Result<(), Failure> {
     Err(Failure::usage("the console needs a terminal; use `pilothouse status`, or --snapshot fleet for one frame"))
 }
 
-/// The console over `session`, until the operator leaves.
-pub(super) async fn over(session: Arc<Session>, options: Options) -> Outcome {
+/// The console over `session`, until the operator leaves; `warn` names the rollouts that stand still then.
+pub(super) async fn over(session: Arc<Session>, options: Options, warn: bool) -> Outcome {
     let (operator, outcomes) = Operator::new(Arc::clone(&session), true);
     let view = session.view();
     let clock = session.settings.clock.clone();
     let port = Port { view: view.clone(), outcomes, clock, send: Box::new(move |command| operator.send(command)) };
     let ended = ui::run(port, options).await;
-    if session.contexts.iter().any(|c| c.lease().is_some()) {
+    if warn && session.contexts.iter().any(|c| c.lease().is_some()) {
         let driven: Vec<_> = session.contexts.iter().filter(|c| c.lease().is_some()).map(|c| c.name.as_str()).collect();
         let flying = in_flight(&view.borrow(), &driven);
         if !flying.is_empty() {

@@ -36,23 +36,32 @@ pub(super) struct Demo {
 pub(super) async fn run(global: &Global, demo: &Demo) -> Outcome {
     let options = Options { speed: demo.speed, seed: demo.seed, providers: demo.providers.into(), drive: !global.read_only };
     if let Some(folder) = &demo.serve {
-        return serve(Simulated::for_others(options).map_err(Failure::failed)?, folder).await;
+        let running = Simulated::for_others(options).map_err(Failure::failed)?;
+        let done = serve(&running, folder).await;
+        running.close().await;
+        return done;
     }
     let size = console::size(global)?;
     if global.snapshot.is_none() {
         console::needs_terminal()?;
     }
     let running = Simulated::start(options).map_err(Failure::failed)?;
+    let done = show(global, &running, size).await;
+    running.close().await;
+    done
+}
+
+async fn show(global: &Global, running: &Running, size: (u16, u16)) -> Outcome {
     let Some(session) = running.demo.session.clone() else { return Err(Failure::failed("the demo has no session")) };
     if global.snapshot.is_none() {
-        return console::over(session, console::options(global)).await;
+        return console::over(session, console::options(global), false).await;
     }
     let view = session.settled(PATIENCE).await;
     console::frame(global, &session, &view, size)
 }
 
 /// Serves the clusters until SIGINT or SIGTERM.
-async fn serve(running: Running, folder: &std::path::Path) -> Outcome {
+async fn serve(running: &Running, folder: &std::path::Path) -> Outcome {
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
     let served = listener::serve(&running.demo.clusters(), folder).await.map_err(Failure::failed)?;

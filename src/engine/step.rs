@@ -85,6 +85,9 @@ pub fn step(seen: &Observation, now: Timestamp) -> Step {
     if let Err(why) = &seen.configs {
         return held(seen, now, Report::new(Reason::TargetMissing, why.clone()));
     }
+    if let Some(step) = clock_was_set_back(seen, now) {
+        return step;
+    }
     match seen.status.phase {
         Phase::New => {
             let mut status = seen.status.clone();
@@ -180,6 +183,20 @@ pub(super) fn mend(seen: &Observation) -> Option<Step> {
         Route::Differs { what, .. } => Some(Step::act(Effect::EnsureRoute, format!("writes the route: {what}"))),
         _ => None,
     }
+}
+
+/// A transition that lies more than an interval ahead was recorded by a clock that was wrong: waiting for it could take
+/// for ever. A new interval starts, nothing advances.
+fn clock_was_set_back(seen: &Observation, now: Timestamp) -> Option<Step> {
+    let since = seen.status.last_transition_time.filter(|_| seen.status.phase.is_in_flight())?;
+    let ahead = since.duration_since(now);
+    if ahead <= interval(seen) {
+        return None;
+    }
+    let mut status = seen.status.clone();
+    status.enter(status.phase, KIND, now);
+    let say = vec![Say::warning(format!("The clock of {} was set back by {}s: a new interval starts", seen.key, ahead.as_secs()))];
+    Some(Step::write(status, say, "the clock was set back: a new interval starts"))
 }
 
 fn initialize(seen: &Observation, target: &Workload, now: Timestamp) -> Step {

@@ -559,3 +559,17 @@ fn hooks_are_called_at_their_moments() {
     assert!(at.is_sorted(), "{:?}", world.said);
     assert_eq!(world.seen.primary.as_ref().and_then(|p| p.stamp.clone()), world.seen.recorded_checksum().map(|c| stamp(&c)));
 }
+
+#[test]
+fn a_clock_that_was_set_back_starts_a_new_interval_and_nothing_else() {
+    let mut world = ready();
+    world.release("two");
+    world.run_while(|w| w.seen.status.canary_weight < 20);
+    world.now -= 3_600;
+    let before = world.seen.status.clone();
+    world.rest();
+    assert_eq!(world.seen.status.last_transition_time, Some(at(world.now)));
+    assert_eq!((world.seen.status.canary_weight, world.seen.status.failed_checks), (before.canary_weight, before.failed_checks));
+    assert!(world.said.last().is_some_and(|said| said.contains("set back")));
+    world.run_until(Phase::Succeeded);
+}

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use super::access::Access;
 use super::kinds::Kind;
+use super::patience::patient;
 use super::store::Store;
 use super::{observe, perform, watch};
 use crate::domain::driver::Drive;
@@ -44,9 +45,10 @@ impl Cluster {
 
     /// Watches everything that a rollout stands on; never returns.
     pub async fn watch(&self) {
+        let client = patient(self.access.client().clone(), watch::QUIET);
         let mut tasks = tokio::task::JoinSet::new();
         for kind in Kind::ALL {
-            tasks.spawn(watch::run(self.access.client().clone(), kind, Arc::clone(&self.store), self.clock.clone()));
+            tasks.spawn(watch::run(client.clone(), kind, Arc::clone(&self.store), self.clock.clone()));
         }
         while tasks.join_next().await.is_some() {}
     }

@@ -17,6 +17,7 @@ pub mod json;
 pub mod kinds;
 pub mod lease;
 pub mod observe;
+mod patience;
 pub mod perform;
 pub mod primary;
 pub mod store;

@@ -19,6 +19,8 @@ use crate::runner::ports::Clock;
 
 /// How long a watch is kept open; a dead connection is noticed five seconds after it.
 const TURN: u32 = 290;
+/// A watch that says nothing for so long after its turn is dead.
+pub(super) const QUIET: Duration = Duration::from_secs(TURN as u64 + 5);
 /// How often a kind that is not installed, or not allowed, is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 

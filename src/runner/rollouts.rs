@@ -17,6 +17,8 @@ use crate::engine::step::{round_of, step};
 /// First wait after a failure; doubled up to [`SLOWEST`].
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 const SLOWEST: Duration = Duration::from_secs(10);
+/// A question whose answer did not satisfy the step is not repeated sooner.
+const AGAIN: Duration = Duration::from_secs(1);
 /// A canary is looked at this often even if nothing rings: a missed event is repaired within it.
 const RELOOK: Duration = Duration::from_mins(1);
 
@@ -61,13 +63,17 @@ pub async fn drive<C: ClusterPort, A: AnalysisPort, L: Leadership>(
     let waker = cluster.waker(&key);
     let (answers, mut answered) = mpsc::unbounded_channel::<(Due, Question, Answer)>();
     let mut asking: BTreeMap<Question, Due> = BTreeMap::new();
+    let mut heard: BTreeMap<Question, (Due, Duration)> = BTreeMap::new();
     let mut questions = tokio::task::JoinSet::new();
     let mut round: Option<Round> = None;
+    // What the step wants to know now: answers to anything else come too late, whatever their times say.
+    let mut wanted: Option<Due> = None;
     let mut backoff = FIRST_BACKOFF;
     loop {
         while let Ok((due, question, answer)) = answered.try_recv() {
             asking.remove(&question);
-            file(&mut round, due, question, answer);
+            heard.insert(question, (due.clone(), cluster.clock().running()));
+            file(&mut round, wanted.as_ref(), due, question, answer);
         }
         while questions.try_join_next().is_some() {}
         let now = cluster.clock().now();
@@ -87,7 +93,14 @@ pub async fn drive<C: ClusterPort, A: AnalysisPort, L: Leadership>(
                     match &decided.effect {
                         Some(Effect::Ask(question)) => {
                             let due = round_of(&seen, now);
-                            if asking.get(question) != Some(&due) {
+                            let since = heard
+                                .get(question)
+                                .filter(|(known, _)| *known == due)
+                                .map(|(_, at)| cluster.clock().running().saturating_sub(*at));
+                            if let Some(left) = since.and_then(|since| AGAIN.checked_sub(since)).filter(|left| !left.is_zero()) {
+                                sleep = left;
+                            } else if asking.get(question) != Some(&due) {
+                                wanted = Some(due.clone());
                                 asking.insert(*question, due.clone());
                                 ask(&mut questions, Arc::clone(&analysis), seen, *question, due, answers.clone());
                             }
@@ -138,7 +151,8 @@ pub async fn drive<C: ClusterPort, A: AnalysisPort, L: Leadership>(
             () = waker.notified() => {}
             Some((due, question, answer)) = answered.recv() => {
                 asking.remove(&question);
-                file(&mut round, due, question, answer);
+                heard.insert(question, (due.clone(), cluster.clock().running()));
+                file(&mut round, wanted.as_ref(), due, question, answer);
             }
             () = cluster.clock().sleep(sleep) => {}
         }
@@ -160,12 +174,15 @@ fn ask<A: AnalysisPort>(
     });
 }
 
-/// Answers of another due time make a new round; those of an older one are dropped.
-fn file(round: &mut Option<Round>, (checksum, due): Due, question: Question, answer: Answer) {
-    match round {
-        Some(r) if r.checksum == checksum && r.due == due => {}
-        Some(r) if r.checksum == checksum && r.due > due => return,
-        _ => *round = Some(Round { checksum, due, answers: BTreeMap::new() }),
+/// The answer to what is wanted makes a new round, or goes into the one it belongs to; any other is dropped. Which
+/// of two due times is the later one says nothing: the clock may have been set.
+fn file(round: &mut Option<Round>, wanted: Option<&Due>, due: Due, question: Question, answer: Answer) {
+    if wanted != Some(&due) {
+        return;
+    }
+    let (checksum, due) = due;
+    if !round.as_ref().is_some_and(|r| r.checksum == checksum && r.due == due) {
+        *round = Some(Round { checksum, due, answers: BTreeMap::new() });
     }
     if let Some(round) = round {
         round.answers.insert(question, answer);
@@ -176,5 +193,23 @@ fn brief(effect: &Effect) -> String {
     match effect {
         Effect::WriteStatus { status, .. } => format!("status {} {} %", status.phase, status.canary_weight),
         other => format!("{other:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_answers_to_what_is_wanted_are_filed_whatever_the_clock_says() {
+        let due = |seconds| ("sum".to_owned(), Timestamp::from_second(seconds).expect("a time"));
+        let question = Question::Metric { index: 0 };
+        let mut round = None;
+        file(&mut round, Some(&due(100)), due(100), question, Answer::Value(1.0));
+        file(&mut round, Some(&due(100)), due(90), question, Answer::Value(2.0));
+        assert_eq!(round.as_ref().and_then(|r| r.answers.get(&question)), Some(&Answer::Value(1.0)), "an older one is late");
+        // The clock was set back.
+        file(&mut round, Some(&due(40)), due(40), question, Answer::Value(3.0));
+        assert_eq!(round.as_ref().map(|r| (r.due, r.answers.get(&question).cloned())), Some((due(40).1, Some(Answer::Value(3.0)))));
     }
 }

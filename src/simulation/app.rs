@@ -250,13 +250,13 @@ pub fn path(object: &Value) -> String {
 pub fn prepare(server: &Arc<ApiServer>, mesh: MeshKind) -> Result<(), Box<Status>> {
     let of_mesh: &[[&str; 3]] = match mesh {
         MeshKind::None => &[],
-        MeshKind::Istio => &[
-            ["networking.istio.io", "VirtualService", "virtualservices"],
-            ["networking.istio.io", "DestinationRule", "destinationrules"],
-        ],
+        MeshKind::Istio => {
+            &[["networking.istio.io", "VirtualService", "virtualservices"], ["networking.istio.io", "DestinationRule", "destinationrules"]]
+        }
         MeshKind::Linkerd => &[["gateway.networking.k8s.io", "HTTPRoute", "httproutes"]],
     };
-    let definitions = crate::kubernetes::crds::all().into_iter().chain(of_mesh.iter().map(|[group, kind, plural]| routes(group, kind, plural)));
+    let definitions =
+        crate::kubernetes::crds::all().into_iter().chain(of_mesh.iter().map(|[group, kind, plural]| routes(group, kind, plural)));
     definitions.into_iter().chain(tools()).try_for_each(|object| apply(server, "setup", &object).map(|_| ()))
 }
 

@@ -88,7 +88,7 @@ fn reply(status: u16, body: String) -> ProxyReply {
 async fn go_on(server: Arc<ApiServer>, world: Arc<Mutex<World>>, touched: Arc<Notify>, clock: Clock) {
     let mut changes = server.changes();
     loop {
-        changes.borrow_and_update();
+        changes.mark_unchanged();
         let now = clock.now();
         let due = lock(&world).advance(now);
         let wait = due.map_or(LOOK, |due| due.duration_since(now).unsigned_abs().clamp(Duration::from_millis(1), LOOK));

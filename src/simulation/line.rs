@@ -144,7 +144,8 @@ impl Line {
         let _ = self.held.subscribe().wait_for(|held| !held).await;
         let path = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
         let is_write = parts.method != Method::GET;
-        let counts = is_write && !path.contains("/leases") && !path.contains("dryRun=") && !path.contains("/proxy/") && !path.contains("reviews");
+        let counts =
+            is_write && !path.contains("/leases") && !path.contains("dryRun=") && !path.contains("/proxy/") && !path.contains("reviews");
         let write = if counts { self.writes() + 1 } else { 0 };
         let weather = self.weather.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let trouble = weather.and_then(|weather| weather(&Asked { method: &parts.method, path: &path, write }));
@@ -178,7 +179,9 @@ impl Line {
 
 fn answer(reply: Reply) -> Answer {
     let (status, content, body) = match reply {
-        Reply::Answer { status, content_type, body } => (status, content_type, Full::new(body).map_err(|never| match never {}).boxed_unsync()),
+        Reply::Answer { status, content_type, body } => {
+            (status, content_type, Full::new(body).map_err(|never| match never {}).boxed_unsync())
+        }
         Reply::Watch(stream) => {
             let frames = stream.map(|line| Ok(http_body::Frame::data(line)));
             (http::StatusCode::OK, "application/json", StreamBody::new(frames).boxed_unsync())

@@ -76,7 +76,9 @@ pub async fn serve(clusters: &[(String, Arc<ApiServer>)], folder: &Path) -> Resu
     }
     let write = |name: &str, text: &str| {
         let path = folder.join(name);
-        std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, text)).map_err(|cause| ListenError::Folder { path: path.clone(), cause })?;
+        std::fs::create_dir_all(folder)
+            .and_then(|()| std::fs::write(&path, text))
+            .map_err(|cause| ListenError::Folder { path: path.clone(), cause })?;
         Ok(path)
     };
     let authority = write("ca.pem", &cert.pem())?;
@@ -85,7 +87,8 @@ pub async fn serve(clusters: &[(String, Arc<ApiServer>)], folder: &Path) -> Resu
 }
 
 fn kubeconfig(addresses: &[(String, SocketAddr)], authority: &Path, token: &str) -> String {
-    let each = |make: &dyn Fn(&str, &SocketAddr) -> serde_json::Value| addresses.iter().map(|(name, at)| make(name, at)).collect::<Vec<_>>();
+    let each =
+        |make: &dyn Fn(&str, &SocketAddr) -> serde_json::Value| addresses.iter().map(|(name, at)| make(name, at)).collect::<Vec<_>>();
     let config = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": addresses.first().map(|(name, _)| name),
         "clusters": each(&|name, at| json!({"name": name, "cluster": {"server": format!("https://{at}"), "certificate-authority": authority}})),

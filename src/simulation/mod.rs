@@ -32,5 +32,6 @@ pub mod plan;
 pub mod play;
 pub mod process;
 pub mod rehearse;
+pub mod signal;
 pub mod stage;
 pub mod world;

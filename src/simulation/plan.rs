@@ -39,12 +39,18 @@ pub enum Spell {
     MetricsFrozen,
     /// It says that all is well, whatever is.
     MetricsLie,
+    /// It says that nothing works, whatever does.
+    MetricsSlander,
+    /// It takes so many milliseconds.
+    MetricsSlow(u64),
     /// The mesh does not follow its routes.
     MeshStuck,
     /// Pods of the n-th application, primary included, are not ready.
     PodsLost(usize),
     /// Webhooks fail.
     HooksFail,
+    /// They take so many milliseconds.
+    HooksSlow(u64),
     /// Somebody scales the n-th application's target every few seconds.
     Fight(usize),
     /// Somebody gives the canary of the n-th application so many percent by hand, once.
@@ -63,14 +69,28 @@ pub enum End {
 /// Something that happens, at a time since the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    Release { app: usize, release: Release },
-    Order { app: usize, verb: Verb },
+    Release {
+        app: usize,
+        release: Release,
+    },
+    Order {
+        app: usize,
+        verb: Verb,
+    },
     /// A spell, and how long it lasts.
-    Spell { what: Spell, lasts: Duration },
+    Spell {
+        what: Spell,
+        lasts: Duration,
+    },
     /// The engine ends, and another one comes after a while.
-    End { how: End, down: Duration },
+    End {
+        how: End,
+        down: Duration,
+    },
     /// A second engine runs beside it for a while.
-    Rival { lasts: Duration },
+    Rival {
+        lasts: Duration,
+    },
 }
 
 /// The plan of one run.
@@ -125,7 +145,7 @@ impl Plan {
                 events.push((Duration::from_secs(rng.u64(45..heal.as_secs() - 10)), event));
             }
         }
-        let kinds: Vec<u8> = (0..20).filter(|_| rng.u8(0..100) < 25).collect();
+        let kinds: Vec<u8> = (0..23).filter(|_| rng.u8(0..100) < 25).collect();
         for kind in kinds {
             let from = rng.u64(5..heal.as_secs() - 60);
             let lasts = rng.u64(5..=(heal.as_secs() - from - 5).min(120));
@@ -136,7 +156,10 @@ impl Plan {
             let mut at = rng.u64(5..=100);
             while at + 60 < heal.as_secs() {
                 let how = if rng.bool() { End::Kill } else { End::Stop };
-                events.push((Duration::from_millis(at * 1000 + rng.u64(0..1000)), Event::End { how, down: Duration::from_secs(rng.u64(0..=20)) }));
+                events.push((
+                    Duration::from_millis(at * 1000 + rng.u64(0..1000)),
+                    Event::End { how, down: Duration::from_secs(rng.u64(0..=20)) },
+                ));
                 at += rng.u64(30..=150);
             }
         }
@@ -251,6 +274,9 @@ fn draw_spell(rng: &mut fastrand::Rng, kind: u8, apps: &[App]) -> Spell {
         16 => Spell::HooksFail,
         17 => Spell::Fight(app),
         18 => Spell::HandOnRoute(app, 10 * rng.i64(0..=10)),
+        19 => Spell::MetricsSlander,
+        20 => Spell::MetricsSlow(rng.u64(100..=8_000)),
+        21 => Spell::HooksSlow(rng.u64(100..=8_000)),
         _ => Spell::ClockSet(rng.i64(-3_600..=3_600)),
     }
 }
@@ -293,7 +319,9 @@ impl Event {
             Spell::Answered(_, status) if !(400..=599).contains(status) => Some("an answer that is no failure is no trouble"),
             Spell::WatchesCut(0) => Some("watches that break off every 0 s never begin"),
             Spell::HandOnRoute(_, weight) if !(0..=100).contains(weight) => Some("a weight is a percentage"),
-            Spell::Slow(_) | Spell::WatchLag(_) if lasts.is_zero() => Some("it lasts no time"),
+            Spell::Slow(_) | Spell::WatchLag(_) | Spell::MetricsSlow(_) | Spell::HooksSlow(_) if lasts.is_zero() => {
+                Some("it lasts no time")
+            }
             _ => None,
         }
     }

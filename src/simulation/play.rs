@@ -72,8 +72,7 @@ pub async fn play(plan: &Plan) -> Result<Outcome, String> {
     plan.check().map_err(|e| e.to_string())?;
     let stage = Stage::set(plan.seed, plan.apps.clone())?;
     let sky = Arc::new(Mutex::new((fastrand::Rng::with_seed(plan.seed ^ 0x5eed), Vec::new())));
-    let mut player =
-        Player { plan, stage, sky, engine: None, rival: None, agenda: BTreeMap::new(), numbered: 0, story: Vec::new() };
+    let mut player = Player { plan, stage, sky, engine: None, rival: None, agenda: BTreeMap::new(), numbered: 0, story: Vec::new() };
     player.stage.operator_weather(Some(player.weather()));
     player.put(Duration::ZERO, Act::Start);
     for (index, (at, _)) in plan.events.iter().enumerate() {
@@ -187,7 +186,13 @@ impl Player<'_> {
         let now = self.stage.clock.now();
         let server = Arc::clone(&self.stage.cluster.server);
         match spell {
-            Spell::Refused(_) | Spell::RepliesLost(_) | Spell::Answered(..) | Spell::Slow(_) | Spell::Silence(_) => {
+            Spell::Refused(_)
+            | Spell::RepliesLost(_)
+            | Spell::Answered(..)
+            | Spell::Slow(_)
+            | Spell::Silence(_)
+            | Spell::MetricsSlow(_)
+            | Spell::HooksSlow(_) => {
                 self.spells(|spells| spells.push(spell.clone()));
             }
             Spell::WatchLag(lag) => server.set_watch_lag(Duration::from_millis(*lag)),
@@ -208,6 +213,7 @@ impl Player<'_> {
                 self.stage.checker.expect_lies();
                 self.stage.cluster.world(|world| world.faults().metrics = Some(MetricsFault::AlwaysGood));
             }
+            Spell::MetricsSlander => self.stage.cluster.world(|world| world.faults().metrics = Some(MetricsFault::AlwaysBad)),
             Spell::MeshStuck => {
                 // Requests that do not follow the route say nothing of the canary.
                 self.stage.checker.expect_lies();
@@ -240,6 +246,7 @@ impl Player<'_> {
             | Spell::MetricsNan
             | Spell::MetricsGarbage
             | Spell::MetricsFrozen
+            | Spell::MetricsSlander
             | Spell::MetricsLie => self.stage.cluster.world(|world| world.faults().metrics = None),
             Spell::MeshStuck => self.stage.cluster.world(|world| world.faults().mesh_stuck = false),
             Spell::PodsLost(_) => self.stage.cluster.world(|world| world.faults().lost.clear()),
@@ -261,7 +268,13 @@ impl Player<'_> {
                 let app = &self.stage.apps[*app];
                 let path = format!("/apis/apps/v1/namespaces/{}/deployments/{}", app.namespace, app.name);
                 // A refusal is one of the things that happen to whoever fights.
-                let _ = server.call("fighter", Method::PATCH, &path, "application/merge-patch+json", Some(&json!({"spec": {"replicas": app.replicas}})));
+                let _ = server.call(
+                    "fighter",
+                    Method::PATCH,
+                    &path,
+                    "application/merge-patch+json",
+                    Some(&json!({"spec": {"replicas": app.replicas}})),
+                );
                 FIGHT
             }
             _ => return,
@@ -281,7 +294,8 @@ impl Player<'_> {
         }
         route["spec"]["http"][0]["route"][0]["weight"] = json!(100 - weight);
         route["spec"]["http"][0]["route"][1]["weight"] = json!(weight);
-        let path = format!("/apis/networking.istio.io/v1beta1/namespaces/{}/virtualservices/{}?fieldManager=kubectl-edit", app.namespace, app.name);
+        let path =
+            format!("/apis/networking.istio.io/v1/namespaces/{}/virtualservices/{}?fieldManager=kubectl-edit", app.namespace, app.name);
         let done = server.call("somebody", Method::PUT, &path, "application/json", Some(&route));
         if let Err(error) = done {
             self.tell(format!("the hand on the route was refused: {error}"));
@@ -358,7 +372,9 @@ fn strike(dice: &mut fastrand::Rng, spell: &Spell, asked: &Asked<'_>) -> Option<
         Spell::Answered(n, status) if hits(*n) => Some(Trouble::Answered(*status)),
         // A watch is slow by the lag of its events.
         Spell::Slow(by) if !asked.is_watch() => Some(Trouble::Late(Duration::from_millis(*by))),
-        Spell::Silence(n) if !asked.is_watch() && hits(*n) => Some(Trouble::Silence),
+        Spell::MetricsSlow(by) if asked.path.contains("/services/prometheus") => Some(Trouble::Late(Duration::from_millis(*by))),
+        Spell::HooksSlow(by) if asked.path.contains("/services/loadtester") => Some(Trouble::Late(Duration::from_millis(*by))),
+        Spell::Silence(n) if hits(*n) => Some(Trouble::Silence),
         _ => None,
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::api::ApiServer;
-use super::line::{Line, Witness};
 use super::cluster::PROMETHEUS;
+use super::line::{Line, Witness};
 use crate::kubernetes::access::Access;
 use crate::kubernetes::cluster::{Cluster, Policy};
 use crate::kubernetes::lease::{Lease, NAMESPACE};

@@ -21,8 +21,8 @@ use crate::kubernetes::access::Access;
 use crate::kubernetes::cluster::Policy;
 use crate::kubernetes::error::ApiError;
 use crate::kubernetes::json::{integer, items, text};
-use crate::kubernetes::verbs::{self, Fate};
 use crate::kubernetes::observe;
+use crate::kubernetes::verbs::{self, Fate};
 use crate::runner::clock::Clock;
 
 /// When simulated time begins.
@@ -52,7 +52,8 @@ impl Stage {
     /// What the API server refused.
     pub fn set(seed: u64, apps: Vec<App>) -> Result<Self, String> {
         let clock = Clock::simulated(ORIGIN, 1);
-        let cluster = SimulatedCluster::start("stage", seed, &clock, WorldOptions { seed, mesh: MeshKind::Istio, ..WorldOptions::default() });
+        let cluster =
+            SimulatedCluster::start("stage", seed, &clock, WorldOptions { seed, mesh: MeshKind::Istio, ..WorldOptions::default() });
         let checker = Checker::follow(&cluster.server);
         let operator = Line::new(Arc::clone(&cluster.server), "operator", None);
         let access = Access::new(operator.client());

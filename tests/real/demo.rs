@@ -24,9 +24,12 @@ fn the_story_is_told_and_every_key_works() {
     console.until(seconds(10), "three providers, all live", |frame| {
         frame.contains("3 live") && ["eks", "aks", "gke"].iter().all(|name| !row(frame, name).is_empty())
     });
-    console.until(seconds(30), "all in the first release", |frame| ["eks", "aks", "gke"].iter().all(|name| row(frame, name).contains("1.0.0")));
+    console.until(seconds(30), "all in the first release", |frame| {
+        ["eks", "aks", "gke"].iter().all(|name| row(frame, name).contains("1.0.0"))
+    });
     console.until(seconds(60), "the bad release rolled back", |frame| frame.contains("failed checks"));
-    console.until(seconds(60), "an approval waited for", |frame| row(frame, "aks").contains("1.1.0") && frame.contains("confirm-promotion"));
+    console
+        .until(seconds(60), "an approval waited for", |frame| row(frame, "aks").contains("1.1.0") && frame.contains("confirm-promotion"));
     console.until(seconds(60), "a provider that cannot be reached", |frame| {
         let row = row(frame, "eks");
         row.contains("stale") || row.contains("unreachable")
@@ -74,7 +77,8 @@ fn a_tiny_terminal_is_borne() {
 #[test]
 fn a_terminal_of_an_unknown_kind_is_borne() {
     let home = home("odd");
-    let mut console = Terminal::with(&home, &["demo"], (120, 36), &[("TERM", "no-such-terminal"), ("COLORTERM", "\u{7}broken"), ("NO_COLOR", "1")]);
+    let mut console =
+        Terminal::with(&home, &["demo"], (120, 36), &[("TERM", "no-such-terminal"), ("COLORTERM", "\u{7}broken"), ("NO_COLOR", "1")]);
     console.until(seconds(10), "a frame", |frame| frame.contains("gke"));
     assert!(!console.wrote(b"\x1b[38;2;"), "no colour was asked for");
     console.keys("q");

@@ -32,7 +32,13 @@ fn compare(undisturbed: &Ended, ended: &Ended) -> Vec<String> {
             found.push(format!("{object}: made and deleted {life:?} times, and disturbed {:?}", ended.lives.get(object)));
         }
     }
-    found.extend(ended.lives.keys().filter(|object| !undisturbed.lives.contains_key(*object)).map(|object| format!("{object}: nobody made it before")));
+    found.extend(
+        ended
+            .lives
+            .keys()
+            .filter(|object| !undisturbed.lives.contains_key(*object))
+            .map(|object| format!("{object}: nobody made it before")),
+    );
     found
 }
 

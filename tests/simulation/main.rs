@@ -1,7 +1,7 @@
 //! The engine against a simulated fleet, in virtual time: thousands of rollouts, none of them on a cluster.
 //!
 //! `crash` ends an engine after every write of every kind of rollout; `swarm` draws plans of trouble from seeds; `contract`
-//! holds the simulated API server to what the real one answered.
+//! and `fields` hold the simulated API server to what the real one answered, `server` to what only it has to do.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,7 +12,12 @@
     reason = "tests may stop at what they did not expect, and their figures are read"
 )]
 
+mod contract;
+#[path = "../contract/mod.rs"]
+mod contract_list;
 mod crash;
+mod fields;
+mod server;
 mod swarm;
 
 use std::sync::Mutex;

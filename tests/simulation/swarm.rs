@@ -22,12 +22,24 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 fn run(seed: u64) -> Outcome {
-    in_virtual_time(play(&Plan::draw(seed))).unwrap_or_else(|why| panic!("seed {seed}: {why}"))
+    let b = Instant::now();
+    if std::env::var_os("SHOW").is_some() {
+        eprintln!("begin {seed}");
+    }
+    let o = in_virtual_time(play(&Plan::draw(seed))).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
+    if std::env::var_os("SHOW").is_some() {
+        eprintln!("end {seed} {:?} {:?}", b.elapsed(), o.broken.first());
+    }
+    o
 }
 
 fn told(seed: u64, outcome: &Outcome) -> String {
     let plan = Plan::draw(seed).story().join("\n    ");
-    format!("seed {seed} (play it again with SEED={seed}):\n    {}\n  plan\n    {plan}\n  story\n    {}", outcome.broken.join("\n    "), outcome.story.join("\n    "))
+    format!(
+        "seed {seed} (play it again with SEED={seed}):\n    {}\n  plan\n    {plan}\n  story\n    {}",
+        outcome.broken.join("\n    "),
+        outcome.story.join("\n    ")
+    )
 }
 
 /// The seeds that are kept: a number, and after it the story.
@@ -53,7 +65,13 @@ fn swarm(seeds: &[u64]) {
         took.as_secs_f64(),
         failed.len()
     );
-    assert!(failed.is_empty(), "{} of {} seeds failed; the first ones:\n{}", failed.len(), seeds.len(), failed.iter().take(2).cloned().collect::<Vec<_>>().join("\n"));
+    assert!(
+        failed.is_empty(),
+        "{} of {} seeds failed; the first ones:\n{}",
+        failed.len(),
+        seeds.len(),
+        failed.iter().take(2).cloned().collect::<Vec<_>>().join("\n")
+    );
 }
 
 #[test]
@@ -77,4 +95,9 @@ fn the_same_seed_leaves_the_same_trace() {
     println!("{} seeds played twice, {} left another trace", seeds.len(), differ.len());
     assert_eq!(differ, Vec::<u64>::new());
     assert_ne!(run(1).trace, run(2).trace);
+}
+
+#[test]
+fn dbg_story() {
+    println!("{}", Plan::draw(number("SEED").unwrap_or(71)).story().join("\n"));
 }

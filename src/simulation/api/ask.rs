@@ -146,7 +146,9 @@ fn find<'a>(kinds: &'a Kinds, path: &ResourcePath) -> Answered<(&'a Arc<Resource
     });
     match found {
         Some((resource, version)) if resource.namespaced || path.namespace.is_empty() => Ok((resource, version)),
-        None if elsewhere(&path.group, &path.plural) => Err(Status::not_implemented(&format!("{} ({}/{})", path.plural, path.group, path.version))),
+        None if elsewhere(&path.group, &path.plural) => {
+            Err(Status::not_implemented(&format!("{} ({}/{})", path.plural, path.group, path.version)))
+        }
         _ if Kinds::is_built_in(&path.group) => Err(Status::no_such_resource()),
         _ => Err(Status::no_such_path()),
     }

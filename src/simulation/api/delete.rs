@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use http::StatusCode;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::ask::Ask;
 use super::kinds::{Resource, Trait};
 use super::object::{Object, encode, finalizers, set, set_metadata};
 use super::prepare;
-use super::read::prefix;
+use super::read::{listed, prefix};
 use super::selectors::Selection;
 use super::server::{self, Reply};
 use super::state::{Author, State, time};
@@ -50,7 +51,8 @@ impl DeleteOptions {
         let body: Value = if ask.body.is_empty() {
             Value::Null
         } else {
-            serde_json::from_slice(ask.body).map_err(|error| Status::bad_request(format!("couldn't get version/kind; json parse error: {error}")))?
+            serde_json::from_slice(ask.body)
+                .map_err(|error| Status::bad_request(format!("couldn't get version/kind; json parse error: {error}")))?
         };
         let given = |value: &Value| value.as_str().map(str::to_owned);
         let policy = given(&body["propagationPolicy"]).or_else(|| ask.query.get("propagationPolicy").map(str::to_owned));
@@ -79,8 +81,16 @@ impl DeleteOptions {
 
     fn check(&self, ask: &Ask<'_>, live: &Object) -> Answered<()> {
         let failed = |what: &str, given: &str, found: &str, end: &str| {
-            let why = format!("the {what} in the precondition ({given}) does not match the {what} in record ({found}). The object might have been {end}");
+            let why = format!(
+                "the {what} in the precondition ({given}) does not match the {what} in record ({found}). The object might have been {end}"
+            );
             Status::conflict_of_kind(&ask.resource, &ask.name, &why)
+        };
+        // Namespaces are deleted by a storage of their own.
+        let is_namespace = ask.resource.plural == "namespaces" && ask.resource.group.is_empty();
+        let failed = |what: &str, given: &str, found: &str, end: &str| {
+            let why = format!("Precondition failed: {what} in precondition: {given}, {what} in object meta: {found}");
+            if is_namespace { Status::conflict(&ask.resource, &ask.name, &why) } else { failed(what, given, found, end) }
         };
         if let Some(uid) = self.uid.as_deref().filter(|uid| *uid != live.uid()) {
             return Err(failed("UID", uid, live.uid(), "deleted and then recreated"));
@@ -95,9 +105,14 @@ impl DeleteOptions {
 /// True where nothing keeps a deleted object any more.
 pub(super) fn may_go(object: &Value) -> bool {
     let in_grace = object["metadata"]["deletionGracePeriodSeconds"].as_i64().is_some_and(|seconds| seconds > 0);
-    let namespace = object["kind"] == "Namespace" && object["apiVersion"] == "v1";
-    let kept = namespace && object["spec"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
-    finalizers(object).next().is_none() && !in_grace && !kept
+    !in_grace && !is_kept(object)
+}
+
+/// True while finalizers keep the object, or the contents of a namespace keep that.
+fn is_kept(object: &Value) -> bool {
+    let is_namespace = object["kind"] == "Namespace" && object["apiVersion"] == "v1";
+    let has_contents = is_namespace && object["spec"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
+    finalizers(object).next().is_some() || has_contents
 }
 
 impl State {
@@ -123,14 +138,14 @@ impl State {
         let selection = Selection::parse(&ask.resource, ask.query.get("labelSelector"), ask.query.get("fieldSelector"))?;
         let start = prefix(ask);
         let chosen: Vec<Arc<Object>> = self.store.collection(&ask.stored_as()).map_or_else(Vec::new, |collection| {
-            let all = collection.with_prefix(&start).filter(|(_, object)| selection.matches(&object.value));
+            let all = collection.with_prefix(&start).filter(|(_, object)| selection.matches(object));
             all.map(|(_, object)| Arc::clone(object)).collect()
         });
         let version = self.store.version();
         for live in &chosen {
             self.delete_object(&ask.resource, live, &options, Author::of(ask));
         }
-        Ok(self.listed(ask, version, chosen))
+        Ok(listed(ask, version, chosen))
     }
 
     /// Deletes an object with the policy of the garbage collector.
@@ -140,27 +155,25 @@ impl State {
     }
 
     fn delete_object(&mut self, resource: &Resource, live: &Arc<Object>, options: &DeleteOptions, author: Author<'_>) -> Deletion {
-        let mut object = live.value.as_ref().clone();
-        let by_default = resource.has(Trait::Orphans) && !live.finalizers().any(|name| name == FOREGROUND);
+        let current = live.value();
+        let mut object = current.as_ref().clone();
+        let by_default = resource.has(Trait::Orphans) && !finalizers(&object).any(|name| name == FOREGROUND);
         garbage_finalizers(&mut object, options.policy.or(by_default.then_some(Policy::Orphan)));
         let name = resource.qualified();
         if name == super::definitions::RESOURCE {
             super::definitions::terminate(&mut object, author.now);
         }
         let grace = grace(resource, &object, options.grace);
-        if grace == 0 && may_go(&object) {
-            if !options.dry_run {
-                self.remove(&name, live, author);
-            }
-            let last = if has_grace(resource) { marked(object, author) } else { Arc::clone(live) };
-            return Deletion::Gone(last);
+        if grace == 0 && !is_kept(&object) {
+            let last = if options.dry_run { Arc::clone(live) } else { self.remove(&name, live, author) };
+            return Deletion::Gone(if has_grace(resource) { marked(&last, author) } else { last });
         }
         mark(&mut object, grace, author);
         if resource.plural == "namespaces" && resource.group.is_empty() {
             set(&mut object, "status", "phase", "Terminating".into());
             set_metadata(&mut object, "deletionGracePeriodSeconds", Value::Null);
         }
-        if object == *live.value {
+        if object == *current {
             return Deletion::Pending(Arc::clone(live));
         }
         if options.dry_run {
@@ -174,10 +187,17 @@ impl State {
     }
 }
 
-/// How long the object stays after its deletion: only Pods that run somewhere have a grace.
+/// How many seconds the object stays after its deletion: only Pods that run somewhere have a grace, and a later deletion can
+/// only shorten it.
 fn grace(resource: &Resource, object: &Value, wanted: Option<i64>) -> i64 {
+    if !has_grace(resource) {
+        return 0;
+    }
+    if let Some(current) = object["metadata"]["deletionGracePeriodSeconds"].as_i64() {
+        return wanted.filter(|wanted| *wanted < current).unwrap_or(current);
+    }
     let runs = !text(&object["spec"]["nodeName"]).is_empty() && !matches!(text(&object["status"]["phase"]), "Failed" | "Succeeded");
-    if has_grace(resource) && runs { wanted.or_else(|| object["spec"]["terminationGracePeriodSeconds"].as_i64()).unwrap_or(30) } else { 0 }
+    if runs { wanted.or_else(|| object["spec"]["terminationGracePeriodSeconds"].as_i64()).unwrap_or(30) } else { 0 }
 }
 
 /// True for the one kind whose deletion may take its time.
@@ -185,23 +205,26 @@ fn has_grace(resource: &Resource) -> bool {
     resource.plural == "pods" && resource.group.is_empty()
 }
 
-/// What had a grace and goes at once is shown as marked, under the version that it had.
-fn marked(mut object: Value, author: Author<'_>) -> Arc<Object> {
+/// What may have a grace and goes at once is shown as marked.
+fn marked(last: &Object, author: Author<'_>) -> Arc<Object> {
+    let mut object = last.value().as_ref().clone();
     mark(&mut object, 0, author);
     Arc::new(Object::new(object))
 }
 
-/// Sets the time of deletion, once.
+/// Sets the time of deletion; once it is set, only a shorter grace changes it.
 fn mark(object: &mut Value, grace: i64, author: Author<'_>) {
     let metadata = &object["metadata"];
-    if metadata["deletionTimestamp"].is_string() && (grace > 0 || metadata["deletionGracePeriodSeconds"].as_i64().unwrap_or_default() == 0) {
-        return;
-    }
-    if let Some(generation) = metadata["generation"].as_i64().filter(|number| *number > 0 && metadata["deletionGracePeriodSeconds"].is_null()) {
+    let current = metadata["deletionGracePeriodSeconds"].as_i64();
+    let asked: Timestamp = match metadata["deletionTimestamp"].as_str() {
+        None => author.now,
+        Some(_) if current.unwrap_or_default() == grace => return,
+        Some(end) => end.parse().map_or(author.now, |end: Timestamp| end - SignedDuration::from_secs(current.unwrap_or_default())),
+    };
+    if let Some(generation) = metadata["generation"].as_i64().filter(|number| *number > 0 && current.is_none()) {
         set_metadata(object, "generation", (generation + 1).into());
     }
-    let end = author.now + jiff::SignedDuration::from_secs(grace);
-    set_metadata(object, "deletionTimestamp", time(end).into());
+    set_metadata(object, "deletionTimestamp", time(asked + SignedDuration::from_secs(grace)).into());
     set_metadata(object, "deletionGracePeriodSeconds", grace.into());
 }
 
@@ -221,8 +244,7 @@ fn garbage_finalizers(object: &mut Value, policy: Option<Policy>) {
 impl Status {
     /// A failed precondition of a delete names the kind where other conflicts name the resource.
     fn conflict_of_kind(resource: &Resource, name: &str, why: &str) -> Box<Self> {
-        // Namespaces are deleted by a storage of their own, which names the resource.
-        let kind = if resource.plural == "namespaces" && resource.group.is_empty() { &resource.plural } else { &resource.kind };
+        let kind = &resource.kind;
         let qualified = if resource.group.is_empty() { kind.clone() } else { format!("{kind}.{}", resource.group) };
         let details = Details { name: name.to_owned(), group: resource.group.clone(), kind: kind.clone(), ..Details::default() };
         let message = format!("Operation cannot be fulfilled on {qualified} \"{name}\": {why}");

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::base64;
-use super::kinds::{Kinds, Resource, Version};
+use super::kinds::{Kinds, Resource, Version, priority};
 use super::object::encode;
 use super::server::{self, ApiServer, Reply, TEXT};
 use super::state::ok;
@@ -24,7 +24,9 @@ pub(super) fn answer(api: &ApiServer, method: &Method, path: &str, row: &str, he
         ("/healthz" | "/livez" | "/readyz", _) => Ok(Reply::Answer { status: StatusCode::OK, content_type: TEXT, body: "ok".into() }),
         _ => {
             plain(headers)?;
-            document(kinds, &segments).map(|document| server::json(StatusCode::OK, encode(&document))).ok_or_else(Status::no_such_path)
+            let known = row == "/apis/{group}/{version}" && segments.get(1).is_some_and(|group| Kinds::is_built_in(group));
+            let missing = || if known { Status::no_such_resource() } else { Status::no_such_path() };
+            document(kinds, &segments).map(|document| server::json(StatusCode::OK, encode(&document))).ok_or_else(missing)
         }
     }
 }
@@ -38,7 +40,9 @@ fn plain(headers: &HeaderMap) -> Answered<()> {
 
 fn document(kinds: &Kinds, segments: &[&str]) -> Option<Value> {
     match segments {
-        ["api"] => Some(json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": "127.0.0.1:443"}]})),
+        ["api"] => Some(
+            json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": "127.0.0.1:443"}]}),
+        ),
         ["api", version] => resources(kinds, "", version),
         ["apis"] => {
             let groups: Vec<Value> = kinds.groups().into_iter().filter_map(|name| group(kinds, name)).collect();
@@ -73,18 +77,24 @@ fn group(kinds: &Kinds, name: &str) -> Option<Value> {
             versions.push(version);
         }
     }
-    let described: Vec<Value> = versions.iter().map(|version| json!({"groupVersion": format!("{name}/{version}"), "version": version})).collect();
+    if !Kinds::is_built_in(name) {
+        versions.sort_by_key(|version| std::cmp::Reverse(priority(version)));
+    }
+    let described: Vec<Value> =
+        versions.iter().map(|version| json!({"groupVersion": format!("{name}/{version}"), "version": version})).collect();
     let preferred = described.first()?.clone();
     Some(json!({"name": name, "versions": described, "preferredVersion": preferred}))
 }
 
 fn served<'a>(kinds: &'a Kinds, group: &'a str) -> impl Iterator<Item = (&'a Resource, &'a Version)> {
     let resources = kinds.all().filter(move |resource| resource.group == group);
-    resources.flat_map(|resource| resource.versions.iter().filter(|version| version.served).map(move |version| (resource.as_ref(), version)))
+    resources
+        .flat_map(|resource| resource.versions.iter().filter(|version| version.served).map(move |version| (resource.as_ref(), version)))
 }
 
 fn resources(kinds: &Kinds, group: &str, version: &str) -> Option<Value> {
-    let found: Vec<Value> = served(kinds, group).filter(|(_, one)| one.name == version).flat_map(|(resource, version)| described(resource, version)).collect();
+    let found: Vec<Value> =
+        served(kinds, group).filter(|(_, one)| one.name == version).flat_map(|(resource, version)| described(resource, version)).collect();
     if found.is_empty() {
         return None;
     }
@@ -101,7 +111,11 @@ fn described(resource: &Resource, version: &Version) -> Vec<Value> {
     const BUILT_IN: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
     const CUSTOM: &[&str] = &["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
     let order = if resource.custom { CUSTOM } else { BUILT_IN };
-    let verbs: Vec<&str> = order.iter().copied().filter(|verb| *verb != "deletecollection" || !resource.has(super::kinds::Trait::NoDeleteCollection)).collect();
+    let verbs: Vec<&str> = order
+        .iter()
+        .copied()
+        .filter(|verb| *verb != "deletecollection" || !resource.has(super::kinds::Trait::NoDeleteCollection))
+        .collect();
     let plural = &resource.plural;
     let mut main = json!({
         "name": plural, "singularName": resource.singular, "namespaced": resource.namespaced, "kind": resource.kind, "verbs": verbs,
@@ -124,13 +138,17 @@ fn described(resource: &Resource, version: &Version) -> Vec<Value> {
         scale["kind"] = "Scale".into();
         all.push(scale);
     }
+    if !resource.custom {
+        all.sort_by_key(|one| one["name"].as_str().unwrap_or_default().to_owned());
+    }
     all
 }
 
 /// The first eight bytes of the SHA-256 of `group/version/kind` in which objects are stored, in base 64
 /// (`discovery.StorageVersionHash`).
 fn storage_version_hash(resource: &Resource) -> String {
-    let stored = &resource.versions[resource.storage].name;
+    // In etcd, definitions are still of their first version.
+    let stored = if resource.group == "apiextensions.k8s.io" { "v1beta1" } else { &resource.versions[resource.storage].name };
     let digest = Sha256::digest(format!("{}/{stored}/{}", resource.group, resource.kind));
     base64::encode(&digest[..8], base64::STANDARD)
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::delete::{FOREGROUND, ORPHAN, Policy, may_go};
 use super::fields;
 use super::kinds::Resource;
-use super::object::{Object, finalizers, set, set_metadata};
+use super::object::{Object, finalizers, owners, set, set_metadata};
 use super::state::{Author, State, time};
 use super::write::text;
 
@@ -33,9 +33,12 @@ impl Graph {
     fn of(state: &State) -> Self {
         let mut graph = Self { objects: BTreeMap::new(), dependents: BTreeMap::new(), blocking: BTreeMap::new() };
         for (_, object) in state.store.all() {
-            let deleting = if object.is_deleting() { object.finalizers().map(str::to_owned).collect() } else { Vec::new() };
+            let deleting = if object.is_deleting() { finalizers(&object.value()).map(str::to_owned).collect() } else { Vec::new() };
             graph.objects.insert(object.uid().to_owned(), deleting);
-            for owner in object.owners() {
+            if !object.has_owners() {
+                continue;
+            }
+            for owner in owners(&object.value()) {
                 let uid = text(&owner["uid"]).to_owned();
                 if owner["blockOwnerDeletion"] == true {
                     graph.blocking.entry(uid.clone()).or_default().insert(object.uid().to_owned());
@@ -66,7 +69,6 @@ impl State {
             self.clean_dependents(author);
             self.clean_owners(author);
             self.clean_namespaces(author);
-            self.clean_definitions(author);
             if self.writes.len() == so_far {
                 return so_far - before;
             }
@@ -81,14 +83,15 @@ impl State {
 
     /// Deletes what has no owner left; takes owners away that are gone beside others that stay.
     fn clean_dependents(&mut self, author: Author<'_>) {
-        let owned = self.chosen(|object| object.owners().next().is_some());
+        let owned = self.chosen(Object::has_owners);
         if owned.is_empty() {
             return;
         }
         let graph = Graph::of(self);
         for (resource, object) in owned {
             let (mut solid, mut waiting, mut dangling) = (0, 0, 0);
-            for uid in object.owners().map(|owner| text(&owner["uid"])) {
+            let value = object.value();
+            for uid in owners(&value).map(|owner| text(&owner["uid"])) {
                 match (graph.exists(uid), graph.is_waiting(uid)) {
                     (false, _) => dangling += 1,
                     (true, true) => waiting += 1,
@@ -108,12 +111,13 @@ impl State {
 
     /// Ends the waiting of owners whose dependents are gone, or have been let go.
     fn clean_owners(&mut self, author: Author<'_>) {
-        let going = self.chosen(|object| object.is_deleting() && object.finalizers().any(|name| matches!(name, FOREGROUND | ORPHAN)));
+        let going =
+            self.chosen(|object| object.is_deleting() && finalizers(&object.value()).any(|name| matches!(name, FOREGROUND | ORPHAN)));
         for (resource, owner) in going {
             let graph = Graph::of(self);
-            if owner.finalizers().any(|name| name == ORPHAN) {
+            if finalizers(&owner.value()).any(|name| name == ORPHAN) {
                 let uid = owner.uid();
-                for (kind, dependent) in self.chosen(|object| object.owners().any(|one| one["uid"] == uid)) {
+                for (kind, dependent) in self.chosen(|object| object.has_owners() && owners(&object.value()).any(|one| one["uid"] == uid)) {
                     self.keep_owners(&kind, &dependent, |one| one["uid"] != uid, author);
                 }
                 self.drop_finalizer(&resource, &owner, ORPHAN, author);
@@ -125,7 +129,8 @@ impl State {
 
     /// Empties namespaces that are going, and takes the empty ones away.
     fn clean_namespaces(&mut self, author: Author<'_>) {
-        let going: Vec<Arc<Object>> = self.chosen(|object| object.is_deleting() && object.value["kind"] == "Namespace").into_iter().map(|(_, object)| object).collect();
+        let going: Vec<Arc<Object>> =
+            self.chosen(|object| object.is_deleting() && object.kind() == "Namespace").into_iter().map(|(_, object)| object).collect();
         for namespace in going {
             for (resource, object) in self.chosen(|object| object.namespace() == namespace.name() && !object.is_deleting()) {
                 self.delete_with(&resource, &object, Policy::Background, author);
@@ -133,7 +138,7 @@ impl State {
             if self.store.all().any(|(_, object)| object.namespace() == namespace.name()) {
                 continue;
             }
-            let mut last = namespace.value.as_ref().clone();
+            let mut last = namespace.value().as_ref().clone();
             set(&mut last, "spec", "finalizers", Value::Null);
             if may_go(&last) {
                 self.remove("namespaces", &namespace, author);
@@ -141,23 +146,16 @@ impl State {
         }
     }
 
-    /// Takes away the definitions whose last object is gone.
-    fn clean_definitions(&mut self, author: Author<'_>) {
-        for (_, definition) in self.chosen(|object| object.is_deleting() && object.value["kind"] == "CustomResourceDefinition") {
-            self.clean_up(&definition, author);
-        }
-    }
-
     fn keep_owners(&mut self, resource: &Resource, object: &Object, keep: impl Fn(&Value) -> bool, author: Author<'_>) {
-        let owners: Vec<Value> = object.owners().filter(|owner| keep(owner)).cloned().collect();
-        let mut changed = object.value.as_ref().clone();
+        let mut changed = object.value().as_ref().clone();
+        let owners: Vec<Value> = owners(&changed).filter(|owner| keep(owner)).cloned().collect();
         set_metadata(&mut changed, "ownerReferences", if owners.is_empty() { Value::Null } else { json!(owners) });
         self.rewrite(resource, object, changed, author);
     }
 
     pub(super) fn drop_finalizer(&mut self, resource: &Resource, object: &Object, finalizer: &str, author: Author<'_>) {
-        let rest: Vec<&str> = object.finalizers().filter(|name| *name != finalizer).collect();
-        let mut changed = object.value.as_ref().clone();
+        let mut changed = object.value().as_ref().clone();
+        let rest: Vec<String> = finalizers(&changed).filter(|name| *name != finalizer).map(str::to_owned).collect();
         set_metadata(&mut changed, "finalizers", if rest.is_empty() { Value::Null } else { json!(rest) });
         if may_go(&changed) {
             self.remove(&resource.qualified(), object, author);
@@ -171,14 +169,14 @@ impl State {
         let version = &resource.versions[resource.storage];
         let (api_version, now) = (resource.api_version(version), time(author.now));
         let writer = fields::Writer { manager: author.manager, api_version: &api_version, subresource: "", time: &now };
-        let changed = fields::update(resource.typing(version), Some(&object.value), changed, &writer);
+        let changed = fields::update(resource.typing(version), Some(&object.value()), changed, &writer);
         self.put(&resource.qualified(), changed, author);
     }
 }
 
 /// What the object's own finalizers ask for its dependents.
 fn own_policy(object: &Object) -> Policy {
-    match finalizers(&object.value).find(|name| matches!(*name, FOREGROUND | ORPHAN)) {
+    match finalizers(&object.value()).find(|name| matches!(*name, FOREGROUND | ORPHAN)) {
         Some(ORPHAN) => Policy::Orphan,
         Some(_) => Policy::Foreground,
         None => Policy::Background,

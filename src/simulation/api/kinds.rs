@@ -1,5 +1,5 @@
 //! What is served: one table row for each built-in resource, and the same description made from a
-//! CustomResourceDefinition. Everything that differs between kinds by a flag stands here.
+//! `CustomResourceDefinition`. Everything that differs between kinds by a flag stands here.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -94,7 +94,20 @@ const TABLE: &[Row] = {
 /// Groups and resources that a real cluster has and this server does not: asking for them is answered with 501, so that
 /// nothing passes by accident. Everything else that is not served is a 404, as a missing custom resource is.
 const ELSEWHERE: &[(&str, Words)] = &[
-    ("", &["bindings", "componentstatuses", "limitranges", "nodes", "persistentvolumeclaims", "persistentvolumes", "podtemplates", "replicationcontrollers", "resourcequotas"]),
+    (
+        "",
+        &[
+            "bindings",
+            "componentstatuses",
+            "limitranges",
+            "nodes",
+            "persistentvolumeclaims",
+            "persistentvolumes",
+            "podtemplates",
+            "replicationcontrollers",
+            "resourcequotas",
+        ],
+    ),
     ("admissionregistration.k8s.io", &[]),
     ("apiregistration.k8s.io", &[]),
     ("apps", &["controllerrevisions"]),
@@ -145,7 +158,7 @@ pub(super) struct Version {
     pub(super) scale: Option<ScalePaths>,
 }
 
-/// A resource, built in or of a CustomResourceDefinition.
+/// A resource, built in or of a `CustomResourceDefinition`.
 #[derive(Debug, Clone)]
 pub(super) struct Resource {
     pub(super) group: String,
@@ -167,7 +180,11 @@ pub(super) struct Resource {
 impl Resource {
     fn built_in(row: &Row) -> Self {
         let has = |wanted| row.traits.contains(&wanted);
-        let scale = has(Trait::Scale).then(|| ScalePaths { spec: "spec.replicas".into(), status: "status.replicas".into(), selector: "spec.selector".into() });
+        let scale = has(Trait::Scale).then(|| ScalePaths {
+            spec: "spec.replicas".into(),
+            status: "status.replicas".into(),
+            selector: "spec.selector".into(),
+        });
         let owned = |words: Words| words.iter().map(|word| (*word).to_owned()).collect();
         Self {
             group: row.group.into(),
@@ -185,7 +202,7 @@ impl Resource {
         }
     }
 
-    /// The resource that an established CustomResourceDefinition describes; none while it has no version to store.
+    /// The resource that an established `CustomResourceDefinition` describes; none while it has no version to store.
     pub(super) fn custom(definition: &Value) -> Option<Self> {
         let (spec, names) = (&definition["spec"], &definition["status"]["acceptedNames"]);
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -278,11 +295,15 @@ pub(super) fn qualified(group: &str, plural: &str) -> String {
 
 /// The order of versions: v2 before v1 before v1beta2 before v1alpha1 before anything else (apimachinery's
 /// `CompareKubeAwareVersionStrings`).
-fn priority(version: &str) -> (u8, u64, u64) {
+pub(super) fn priority(version: &str) -> (u8, u64, u64) {
     let number = |text: &str| text.parse::<u64>().ok();
     let Some(rest) = version.strip_prefix('v') else { return (0, 0, 0) };
     let found = [(3, ""), (2, "beta"), (1, "alpha")].into_iter().find_map(|(rank, word)| {
-        if word.is_empty() { Some((rank, number(rest)?, 0)) } else { rest.split_once(word).and_then(|(major, minor)| Some((rank, number(major)?, number(minor)?))) }
+        if word.is_empty() {
+            Some((rank, number(rest)?, 0))
+        } else {
+            rest.split_once(word).and_then(|(major, minor)| Some((rank, number(major)?, number(minor)?)))
+        }
     });
     found.unwrap_or_default()
 }

@@ -1,9 +1,10 @@
-//! One stored version of one object, with its JSON: written once, and shared by all who read or watch it.
+//! One stored version of one object: what is looked at often, the JSON, and the decoded value while somebody wants it.
 //!
-//! The JSON is kept without `apiVersion` and `kind`, because they differ between the versions of a custom resource, are
-//! left out of list items, and name another kind where a client wants metadata alone.
+//! A decoded Deployment weighs ten times its JSON. So objects that nobody has touched for a while keep their JSON alone,
+//! and so does the past. The JSON is kept without `apiVersion` and `kind`, because they differ between the versions of a
+//! custom resource, are left out of list items, and name another kind where a client wants metadata alone.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -21,24 +22,114 @@ pub(super) enum Representation {
     Metadata,
 }
 
+/// The decoded value of an object.
+#[derive(Debug)]
+enum Decoded {
+    /// At hand until the object is packed.
+    AtHand(Arc<Value>),
+    /// At hand for as long as the object is stored: its readers compare pointers.
+    Pinned(Arc<Value>),
+    /// To be decoded when it is wanted.
+    Packed,
+}
+
 /// An object as it was stored under one resourceVersion. Never changes.
 #[derive(Debug)]
 pub(super) struct Object {
-    pub(super) value: Arc<Value>,
+    head: Head,
+    decoded: Mutex<Decoded>,
     whole: OnceLock<Bytes>,
     metadata: OnceLock<Bytes>,
 }
 
+/// What is asked of objects that are not decoded.
+#[derive(Debug)]
+struct Head {
+    api_version: Box<str>,
+    kind: Box<str>,
+    namespace: Box<str>,
+    name: Box<str>,
+    uid: Box<str>,
+    resource_version: Box<str>,
+    labels: Box<[(Box<str>, Box<str>)]>,
+    is_deleting: bool,
+    has_owners: bool,
+}
+
+impl Head {
+    fn of(value: &Value) -> Self {
+        let text = |value: &Value| value.as_str().unwrap_or_default().into();
+        let metadata = &value["metadata"];
+        let labels = metadata["labels"].as_object().into_iter().flatten();
+        Self {
+            api_version: text(&value["apiVersion"]),
+            kind: text(&value["kind"]),
+            namespace: text(&metadata["namespace"]),
+            name: text(&metadata["name"]),
+            uid: text(&metadata["uid"]),
+            resource_version: text(&metadata["resourceVersion"]),
+            labels: labels.map(|(key, value)| (key.as_str().into(), text(value))).collect(),
+            is_deleting: metadata["deletionTimestamp"].is_string(),
+            has_owners: metadata["ownerReferences"].as_array().is_some_and(|owners| !owners.is_empty()),
+        }
+    }
+}
+
 impl Object {
     pub(super) fn new(value: Value) -> Self {
-        Self { value: Arc::new(value), whole: OnceLock::new(), metadata: OnceLock::new() }
+        Self {
+            head: Head::of(&value),
+            decoded: Mutex::new(Decoded::AtHand(Arc::new(value))),
+            whole: OnceLock::new(),
+            metadata: OnceLock::new(),
+        }
+    }
+
+    /// The decoded object.
+    pub(super) fn value(&self) -> Arc<Value> {
+        match &*self.decoded.lock().unwrap_or_else(PoisonError::into_inner) {
+            Decoded::AtHand(value) | Decoded::Pinned(value) => Arc::clone(value),
+            Decoded::Packed => Arc::new(self.decode()),
+        }
+    }
+
+    /// The decoded object, which from now on is the same for everybody.
+    pub(super) fn pinned(&self) -> Arc<Value> {
+        let mut decoded = self.decoded.lock().unwrap_or_else(PoisonError::into_inner);
+        let value = match &*decoded {
+            Decoded::Pinned(value) => return Arc::clone(value),
+            Decoded::AtHand(value) => Arc::clone(value),
+            Decoded::Packed => Arc::new(self.decode()),
+        };
+        *decoded = Decoded::Pinned(Arc::clone(&value));
+        value
+    }
+
+    /// Keeps the JSON alone. What is pinned stays, but for `past` objects, which nobody reads directly any more.
+    pub(super) fn pack(&self, past: bool) {
+        let mut decoded = self.decoded.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*decoded {
+            Decoded::AtHand(value) => drop(self.whole.get_or_init(|| encode(&Untyped(value)))),
+            Decoded::Pinned(value) if past => drop(self.whole.get_or_init(|| encode(&Untyped(value)))),
+            Decoded::Pinned(_) | Decoded::Packed => return,
+        }
+        *decoded = Decoded::Packed;
+    }
+
+    fn decode(&self) -> Value {
+        let json = self.whole.get().map_or(&[] as &[u8], |json| json.as_ref());
+        // The JSON was written here, from a value.
+        let mut value: Value = serde_json::from_slice(json).unwrap_or_default();
+        value["apiVersion"] = Value::from(&*self.head.api_version);
+        value["kind"] = Value::from(&*self.head.kind);
+        value
     }
 
     /// The JSON object without its type: `{"metadata":{…},…}`.
     pub(super) fn untyped(&self, representation: Representation) -> &Bytes {
         match representation {
-            Representation::Whole => self.whole.get_or_init(|| encode(&Untyped(&self.value))),
-            Representation::Metadata => self.metadata.get_or_init(|| encode(&MetadataOnly(&self.value))),
+            Representation::Whole => self.whole.get_or_init(|| encode(&Untyped(&self.value()))),
+            Representation::Metadata => self.metadata.get_or_init(|| encode(&MetadataOnly(&self.value()))),
         }
     }
 
@@ -57,42 +148,54 @@ impl Object {
     }
 
     pub(super) fn name(&self) -> &str {
-        self.metadata("name")
+        &self.head.name
     }
 
     pub(super) fn namespace(&self) -> &str {
-        self.metadata("namespace")
+        &self.head.namespace
+    }
+
+    pub(super) fn kind(&self) -> &str {
+        &self.head.kind
     }
 
     pub(super) fn uid(&self) -> &str {
-        self.metadata("uid")
+        &self.head.uid
     }
 
     pub(super) fn resource_version(&self) -> &str {
-        self.metadata("resourceVersion")
+        &self.head.resource_version
     }
 
-    fn metadata(&self, key: &str) -> &str {
-        self.value["metadata"][key].as_str().unwrap_or_default()
+    /// Where it stands in its collection.
+    pub(super) fn key(&self) -> String {
+        super::store::key(&self.head.namespace, &self.head.name)
+    }
+
+    /// The value of one label.
+    pub(super) fn label(&self, key: &str) -> Option<&str> {
+        self.head.labels.iter().find(|(one, _)| &**one == key).map(|(_, value)| &**value)
     }
 
     /// True once somebody has deleted it, while finalizers or its grace keep it.
     pub(super) fn is_deleting(&self) -> bool {
-        self.value["metadata"]["deletionTimestamp"].is_string()
+        self.head.is_deleting
     }
 
-    pub(super) fn finalizers(&self) -> impl Iterator<Item = &str> {
-        finalizers(&self.value)
-    }
-
-    pub(super) fn owners(&self) -> impl Iterator<Item = &Value> {
-        self.value["metadata"]["ownerReferences"].as_array().into_iter().flatten()
+    /// True where it has `ownerReferences`.
+    pub(super) fn has_owners(&self) -> bool {
+        self.head.has_owners
     }
 }
 
 /// The finalizers of any object.
 pub(super) fn finalizers(value: &Value) -> impl Iterator<Item = &str> {
     value["metadata"]["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str)
+}
+
+/// The owners of any object.
+pub(super) fn owners(value: &Value) -> impl Iterator<Item = &Value> {
+    value["metadata"]["ownerReferences"].as_array().into_iter().flatten()
 }
 
 /// Sets one field of the metadata, or takes it away where `value` is null.
@@ -130,7 +233,9 @@ pub(super) fn copy_section(from: &Value, into: &mut Value, section: &str) {
 
 /// JSON of what cannot fail to be JSON: maps with string keys.
 pub(super) fn encode(value: &impl Serialize) -> Bytes {
-    serde_json::to_vec(value).unwrap_or_default().into()
+    let mut json = serde_json::to_vec(value).unwrap_or_default();
+    json.shrink_to_fit();
+    json.into()
 }
 
 struct Untyped<'a>(&'a Value);
@@ -154,9 +259,12 @@ impl Serialize for Metadata<'_> {
         let annotations = self.0["annotations"].as_object().filter(|all| all.contains_key(TEMPLATE_GENERATION));
         let Some(annotations) = annotations else { return self.0.serialize(serializer) };
         let mut metadata = self.0.clone();
-        let rest: serde_json::Map<String, Value> = annotations.iter().filter(|(key, _)| *key != TEMPLATE_GENERATION).map(|(key, value)| (key.clone(), value.clone())).collect();
+        let rest: serde_json::Map<String, Value> =
+            annotations.iter().filter(|(key, _)| *key != TEMPLATE_GENERATION).map(|(key, value)| (key.clone(), value.clone())).collect();
         metadata["annotations"] = Value::Object(rest);
-        if let Some(fields) = metadata.as_object_mut().filter(|fields| fields["annotations"].as_object().is_some_and(serde_json::Map::is_empty)) {
+        if let Some(fields) =
+            metadata.as_object_mut().filter(|fields| fields["annotations"].as_object().is_some_and(serde_json::Map::is_empty))
+        {
             fields.remove("annotations");
         }
         metadata.serialize(serializer)

@@ -7,20 +7,19 @@ use super::object::copy_section;
 use super::request::Verb;
 use super::shapes::Part;
 use super::status::{Answered, Status};
-use super::write::text;
 
-/// The object with the patch of the request applied.
-pub(super) fn patched(ask: &Ask<'_>, current: &Value) -> Answered<Value> {
+/// The object with the patch of the request applied, and the patch where it looks like a part of the object.
+pub(super) fn patched(ask: &Ask<'_>, current: &Value) -> Answered<(Value, Option<Value>)> {
     let mut object = current.clone();
     if ask.verb == Verb::JsonPatch {
         // An operation that there is not is a patch that does not fit, like a path that there is not.
         let patch: json_patch::Patch = serde_json::from_value(decoded(ask.body)?).map_err(|_| Status::unpatchable())?;
         json_patch::patch(&mut object, &patch).map_err(|_| Status::unpatchable())?;
-        return Ok(object);
+        return Ok((object, None));
     }
     let patch = decoded(ask.body)?;
     json_patch::merge(&mut object, &patch);
-    Ok(object)
+    Ok((object, Some(patch)))
 }
 
 fn decoded(body: &[u8]) -> Answered<Value> {
@@ -37,7 +36,8 @@ pub(super) fn applied(ask: &Ask<'_>) -> Answered<Value> {
     let mut reduced = config;
     match ask.part {
         Part::Status => {
-            let mut status_only = serde_json::json!({"apiVersion": reduced["apiVersion"], "kind": reduced["kind"], "metadata": reduced["metadata"]});
+            let mut status_only =
+                serde_json::json!({"apiVersion": reduced["apiVersion"], "kind": reduced["kind"], "metadata": reduced["metadata"]});
             copy_section(&reduced, &mut status_only, "status");
             reduced = status_only;
         }
@@ -47,14 +47,6 @@ pub(super) fn applied(ask: &Ask<'_>) -> Answered<Value> {
             }
         }
         _ => {}
-    }
-    let name = text(&reduced["metadata"]["name"]);
-    if !name.is_empty() && name != ask.name {
-        return Err(Status::bad_request(format!("the name of the object ({name}) does not match the name on the URL ({})", ask.name)));
-    }
-    reduced["metadata"]["name"] = ask.name.as_str().into();
-    if ask.resource.namespaced {
-        reduced["metadata"]["namespace"] = ask.namespace.as_str().into();
     }
     Ok(reduced)
 }

@@ -25,7 +25,16 @@ pub(super) fn system_fields_of_new(object: &mut Value, uid: &str, now: Timestamp
 
 /// Metadata that stays as it is whatever a writer sends.
 pub(super) fn system_fields(live: &Value, object: &mut Value) {
-    for key in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "generateName", "namespace", "resourceVersion"] {
+    for key in [
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generation",
+        "generateName",
+        "namespace",
+        "resourceVersion",
+    ] {
         set_metadata(object, key, live["metadata"][key].clone());
     }
 }
@@ -47,7 +56,6 @@ pub(super) fn only_status(ask: &Ask<'_>, live: &Value, object: &mut Value) {
         if ask.resource.plural == "deployments" {
             set_metadata(&mut kept, "labels", live["metadata"]["labels"].clone());
         }
-        keep_allocated(ask, live, &mut kept);
     }
     *object = kept;
 }
@@ -105,7 +113,11 @@ pub(super) fn immutable_causes(live: &Value, object: &Value) -> Vec<Cause> {
         for key in ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {
             let (was, is) = (&live["metadata"][key], &object["metadata"][key]);
             if !is.is_null() && is != "" && is != was {
-                causes.push(Cause { field: format!("metadata.{key}"), reason: "FieldValueInvalid", message: format!("Invalid value: {is}: field is immutable") });
+                causes.push(Cause {
+                    field: format!("metadata.{key}"),
+                    reason: "FieldValueInvalid",
+                    message: format!("Invalid value: {is}: field is immutable"),
+                });
             }
         }
     }
@@ -123,10 +135,24 @@ pub(super) fn finalizer_causes(live: &Value, object: &Value) -> Vec<Cause> {
         return Vec::new();
     }
     let found = new.join(", ");
-    let message = format!("Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{{{found}}}");
+    let message =
+        format!("Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{{{found}}}");
     let cause = Cause { field: "metadata.finalizers".into(), reason: "FieldValueForbidden", message };
     // The real server looks twice, and says so twice.
     vec![cause.clone(), cause]
+}
+
+/// The number of replicas of a custom resource with a scale is read by its path, whatever the schema says of it.
+pub(super) fn replicas_causes(ask: &Ask<'_>, object: &Value) -> Vec<Cause> {
+    let Some(paths) = ask.version().scale.as_ref().filter(|_| ask.resource.custom && ask.part != Part::Status) else { return Vec::new() };
+    let why = match super::scale::at(object, &paths.spec) {
+        Value::Number(number) if number.as_i64().is_some_and(|number| number < 0) => {
+            format!("Invalid value: {number}: should be a non-negative integer")
+        }
+        Value::String(found) => format!("Invalid value: 0: .{} accessor error: {found} is of the type string, expected int64", paths.spec),
+        _ => return Vec::new(),
+    };
+    vec![Cause { field: format!(".{}", paths.spec), reason: "FieldValueInvalid", message: why }]
 }
 
 /// A Job keeps the selector that the server made for it: a PUT that leaves it out is refused.
@@ -138,7 +164,11 @@ pub(super) fn selector_causes(ask: &Ask<'_>, object: &Value) -> Vec<Cause> {
     let cause = |field: &str, reason, message: &str| Cause { field: field.into(), reason, message: message.into() };
     let labels = &object["spec"]["template"]["metadata"]["labels"];
     let missing = cause("spec.selector", "FieldValueRequired", "Required value");
-    let unmatched = cause("spec.template.metadata.labels", "FieldValueInvalid", &format!("Invalid value: {labels}: `selector` does not match template `labels`"));
+    let unmatched = cause(
+        "spec.template.metadata.labels",
+        "FieldValueInvalid",
+        &format!("Invalid value: {labels}: `selector` does not match template `labels`"),
+    );
     let immutable = cause("spec.selector", "FieldValueInvalid", "Invalid value: null: field is immutable");
     // The real server looks twice at what has to be there.
     vec![missing.clone(), unmatched.clone(), missing, unmatched, immutable]
@@ -152,12 +182,17 @@ pub(super) fn owner_causes(object: &Value) -> Vec<Cause> {
     let in_charge: Vec<String> = owners.iter().filter(|owner| owner["controller"] == true).map(named).collect();
     let [first, second, ..] = in_charge.as_slice() else { return Vec::new() };
     let shown = |owner: &Value| {
-        let fields: Vec<String> = FIELDS.iter().filter(|key| !owner[**key].is_null()).map(|key| format!("\"{key}\":{}", owner[*key])).collect();
+        let fields: Vec<String> =
+            FIELDS.iter().filter(|key| !owner[**key].is_null()).map(|key| format!("\"{key}\":{}", owner[*key])).collect();
         format!("{{{}}}", fields.join(","))
     };
     let all: Vec<String> = owners.iter().map(shown).collect();
     let why = format!("Only one reference can have Controller set to true. Found \"true\" in references for {first} and {second}");
-    vec![Cause { field: "metadata.ownerReferences".into(), reason: "FieldValueInvalid", message: format!("Invalid value: [{}]: {why}", all.join(",")) }]
+    vec![Cause {
+        field: "metadata.ownerReferences".into(),
+        reason: "FieldValueInvalid",
+        message: format!("Invalid value: [{}]: {why}", all.join(",")),
+    }]
 }
 
 /// The cluster IPs that have been given out.
@@ -166,14 +201,18 @@ pub(super) struct Addresses {
     last: u16,
 }
 
+/// Lists that are printed even when they are empty, by resource.
+const NULL_LISTS: [(&str, &str); 4] =
+    [("roles", "rules"), ("clusterroles", "rules"), ("endpointslices", "endpoints"), ("endpointslices", "ports")];
+
 /// Shown where an address would be given out.
 const DRY_RUN_ADDRESS: &str = "10.96.0.0";
 
 impl Addresses {
     /// The next address of 10.96.0.0/16, from 10.96.0.10 on: those before it are asked for by name in real clusters.
     fn next(&mut self) -> String {
-        self.last += 1;
-        let number = self.last.saturating_add(9);
+        self.last = self.last.wrapping_add(1);
+        let number = self.last.wrapping_add(9);
         format!("10.96.{}.{}", number >> 8, number & 0xFF)
     }
 }
@@ -181,21 +220,24 @@ impl Addresses {
 impl State {
     /// Fills in what only the server knows, after ownership is settled: nobody owns these fields.
     pub(super) fn allocate(&mut self, ask: &Ask<'_>, live: Option<&Value>, object: &mut Value) {
-        if ask.resource.custom || matches!(ask.part, Part::Status | Part::Scale) {
+        if ask.resource.custom || ask.part == Part::Scale {
             return;
+        }
+        if let (Part::Status, Some(live)) = (ask.part, live) {
+            return keep_allocated(ask, live, object);
         }
         match (ask.resource.plural.as_str(), live) {
             ("namespaces", None) => set(object, "status", "phase", "Active".into()),
             ("namespaces", Some(live)) => set(object, "spec", "finalizers", live["spec"]["finalizers"].clone()),
             ("services", live) => self.address(live, object, ask.dry_run()),
-            ("roles" | "clusterroles", _) => {
-                // What is stored as protocol buffers knows no empty lists.
-                if object["rules"] == json!([]) {
-                    object["rules"] = Value::Null;
-                }
-            }
             (name, live) if name == super::definitions::RESOURCE_PLURAL => super::definitions::prepare(live, object),
             _ => {}
+        }
+        // What is stored as protocol buffers knows no empty lists.
+        for (_, key) in NULL_LISTS.iter().filter(|(plural, _)| *plural == ask.resource.plural) {
+            if object[key] == json!([]) {
+                object[key] = Value::Null;
+            }
         }
         // Admission completes Pods at every write, not only at the first.
         let live = live.filter(|_| ask.resource.plural != "pods");
@@ -218,7 +260,12 @@ impl State {
             (true, true) => DRY_RUN_ADDRESS.to_owned(),
             (true, false) => self.addresses.next(),
         };
-        for (key, value) in [("clusterIPs", json!([address])), ("clusterIP", address.clone().into()), ("ipFamilies", json!(["IPv4"])), ("ipFamilyPolicy", "SingleStack".into())] {
+        for (key, value) in [
+            ("clusterIPs", json!([address])),
+            ("clusterIP", address.clone().into()),
+            ("ipFamilies", json!(["IPv4"])),
+            ("ipFamilyPolicy", "SingleStack".into()),
+        ] {
             if object["spec"][key].is_null() {
                 set(object, "spec", key, value);
             }
@@ -231,6 +278,8 @@ impl State {
 
 /// Namespaces that nobody may delete.
 pub(super) fn immortal(ask: &Ask<'_>) -> Answered<()> {
-    let protected = ask.resource.plural == "namespaces" && ask.resource.group.is_empty() && matches!(ask.name.as_str(), "default" | "kube-system" | "kube-public");
+    let protected = ask.resource.plural == "namespaces"
+        && ask.resource.group.is_empty()
+        && matches!(ask.name.as_str(), "default" | "kube-system" | "kube-public");
     if protected { Err(Status::forbidden(&ask.resource, &ask.name, "this namespace may not be deleted", Vec::new())) } else { Ok(()) }
 }

@@ -8,7 +8,7 @@ use http::{Method, Request, StatusCode};
 use super::request::ResourcePath;
 use super::server::Reply;
 use super::state::State;
-use super::status::{Answered, Details, Status};
+use super::status::{Answered, Status};
 use super::store::key;
 
 /// A request that the API server passes on to a Service.
@@ -48,24 +48,32 @@ fn parts(name: &str) -> (&str, &str) {
     }
 }
 
-/// Checks that the Service is there and has the port; says whether anything at all stands behind it.
-pub(super) fn find(state: &State, path: &ResourcePath) -> Answered<bool> {
+/// Checks that the Service is there, has the port, and has an object for its endpoints; where `answered`, somebody speaks
+/// for all Services, whatever their endpoints are.
+pub(super) fn find(state: &State, path: &ResourcePath, answered: bool) -> Answered<()> {
     let (name, port) = parts(&path.name);
     let services = state.kinds.get("services").ok_or_else(Status::no_such_resource)?;
     let key = key(&path.namespace, name);
     let service = state.store.get("services", &key).ok_or_else(|| Status::not_found(services, name))?;
-    let mut ports = service.value["spec"]["ports"].as_array().into_iter().flatten();
-    match port.parse::<u64>() {
-        Ok(number) if !ports.any(|one| one["port"] == number) => Err(unavailable(format!("no service port {number} found for service \"{name}\""))),
-        Err(_) if !port.is_empty() && !ports.any(|one| one["name"] == port) => Err(unavailable(format!("no endpoints available for service \"{name}\""))),
-        _ => Ok(state.store.get("endpoints", &key).is_some() || has_slices(state, path, name)),
+    let service = service.value();
+    let mut ports = service["spec"]["ports"].as_array().into_iter().flatten();
+    let number = port.parse::<u64>();
+    if let Ok(number) = number
+        && !ports.any(|one| one["port"] == number)
+    {
+        return Err(unavailable(format!("no service port {number} found for service \"{name}\"")));
     }
+    if !answered && state.store.get("endpoints", &key).is_none() {
+        return Err(Status::not_found(services, name));
+    }
+    if number.is_err() && !port.is_empty() && !ports.any(|one| one["name"] == port) {
+        return Err(no_endpoints(name));
+    }
+    Ok(())
 }
 
-fn has_slices(state: &State, path: &ResourcePath, service: &str) -> bool {
-    let prefix = format!("{}/", path.namespace);
-    let slices = state.store.collection("endpointslices.discovery.k8s.io");
-    slices.is_some_and(|slices| slices.with_prefix(&prefix).any(|(_, slice)| slice.value["metadata"]["labels"]["kubernetes.io/service-name"] == service))
+fn no_endpoints(service: &str) -> Box<Status> {
+    unavailable(format!("no endpoints available for service \"{service}\""))
 }
 
 fn unavailable(message: String) -> Box<Status> {
@@ -74,15 +82,10 @@ fn unavailable(message: String) -> Box<Status> {
 
 type Handler = Arc<dyn Fn(ProxyRequest) -> ProxyReply + Send + Sync>;
 
-/// Hands the request to whoever answers for Services. Without anybody the Service has no endpoints; without an object
-/// for endpoints, either, the server says that there is no Service.
-pub(super) fn forward(handler: Option<Handler>, has_endpoints: bool, path: &ResourcePath, request: &Request<Bytes>) -> Answered<Reply> {
+/// Hands the request to whoever answers for Services; without anybody the Service has no endpoints.
+pub(super) fn forward(handler: Option<Handler>, path: &ResourcePath, request: &Request<Bytes>) -> Answered<Reply> {
     let (service, port) = parts(&path.name);
-    let Some(handler) = handler else {
-        let details = Details { name: service.to_owned(), kind: "services".into(), ..Details::default() };
-        let missing = Status { code: 404, reason: "NotFound".into(), message: format!("services \"{service}\" not found"), details: Some(details) };
-        return Err(if has_endpoints { unavailable(format!("no endpoints available for service \"{service}\"")) } else { Box::new(missing) });
-    };
+    let handler = handler.ok_or_else(|| no_endpoints(service))?;
     let rest = if path.rest.is_empty() { "/" } else { &path.rest };
     let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
     let reply = handler(ProxyRequest {

@@ -58,11 +58,6 @@ impl State {
         Ok(ok_bytes(document(ask, &page)))
     }
 
-    /// A list of objects that were chosen otherwise.
-    pub(super) fn listed(&self, ask: &Ask<'_>, version: u64, items: Vec<Arc<Object>>) -> Reply {
-        ok_bytes(document(ask, &Page { version, items, next: None, remaining: None }))
-    }
-
     fn page(&self, ask: &Ask<'_>, selection: &Selection) -> Answered<Page> {
         let limit = ask.query.number("limit")?.filter(|limit| *limit > 0).and_then(|limit| usize::try_from(limit).ok());
         let snapshot = self.snapshot(ask)?;
@@ -74,7 +69,7 @@ impl State {
                 page.next = Some(Continue { version: snapshot.version, start: key.strip_prefix(&prefix).unwrap_or_default().to_owned() });
                 break;
             }
-            if selection.matches(&object.value) {
+            if selection.matches(object) {
                 page.items.push(Arc::clone(object));
             }
             candidates.next();
@@ -98,7 +93,8 @@ impl State {
             if version.is_some_and(|version| version > 0) {
                 return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
             }
-            let from = Continue::decode(token).map_err(|why| Status::bad_request(format!("invalid continue token: continue key is not valid: {why}")))?;
+            let from = Continue::decode(token)
+                .map_err(|why| Status::bad_request(format!("invalid continue token: continue key is not valid: {why}")))?;
             let objects = self.objects_at(ask, from.version).ok_or_else(|| Status::expired(EXPIRED_CONTINUE))?;
             return Ok(Snapshot { version: from.version, objects, start: prefix(ask) + &from.start, unlimited: false });
         }
@@ -107,7 +103,8 @@ impl State {
             Some(version) if exact => (version, false),
             other => (self.store.version(), other == Some(0)),
         };
-        let objects = self.objects_at(ask, version).ok_or_else(|| Status::expired("The resourceVersion for the provided list is too old."))?;
+        let objects =
+            self.objects_at(ask, version).ok_or_else(|| Status::expired("The resourceVersion for the provided list is too old."))?;
         Ok(Snapshot { version, objects, start: prefix(ask), unlimited })
     }
 
@@ -134,6 +131,11 @@ fn refused_match(why: &str) -> Box<Status> {
 fn unknown_match(found: &str) -> Box<Status> {
     let why = format!("Unsupported value: \"{found}\": supported values: \"Exact\", \"NotOlderThan\", \"\"");
     Status::invalid_option("ListOptions", "resourceVersionMatch", "FieldValueNotSupported", &why)
+}
+
+/// A list of objects that were chosen otherwise.
+pub(super) fn listed(ask: &Ask<'_>, version: u64, items: Vec<Arc<Object>>) -> Reply {
+    ok_bytes(document(ask, &Page { version, items, next: None, remaining: None }))
 }
 
 /// How the keys of the asked objects begin.

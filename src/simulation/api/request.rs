@@ -153,11 +153,13 @@ impl Path {
         let (namespace, rest) = match rest {
             [] => return Self::Document(path.trim_end_matches('/').to_owned()),
             // The status of a namespace is no resource in it.
-            [word, name, rest @ ..] if word == "namespaces" && !rest.is_empty() && !matches!(rest[0].as_ref(), "status" | "finalize") => (name.as_ref(), rest),
+            [word, name, rest @ ..] if word == "namespaces" && !rest.is_empty() && !matches!(rest[0].as_ref(), "status" | "finalize") => {
+                (name.as_ref(), rest)
+            }
             rest => ("", rest),
         };
         let at = |index: usize| rest.get(index).map_or_else(String::new, |segment| decoded(segment));
-        let tail: String = rest.iter().skip(3).map(|segment| format!("/{segment}")).collect();
+        let tail: String = rest.iter().skip(3).flat_map(|segment| ["/", segment]).collect();
         let slash = if path.ends_with('/') && rest.len() > 2 { "/" } else { "" };
         Self::Resource(Box::new(ResourcePath {
             group: group.to_owned(),
@@ -190,7 +192,7 @@ pub(super) fn verb(method: &Method, headers: &HeaderMap, query: &Query, on_item:
 fn patch(headers: &HeaderMap) -> Answered<Verb> {
     let wanted = media_type(headers, header::CONTENT_TYPE);
     let found = PATCHES.into_iter().find(|(media, _)| *media == wanted);
-    found.map(|(_, verb)| verb).ok_or_else(|| Status::unknown_patch())
+    found.map(|(_, verb)| verb).ok_or_else(Status::unknown_patch)
 }
 
 /// The media type without parameters.
@@ -203,7 +205,9 @@ fn media_type(headers: &HeaderMap, name: header::HeaderName) -> &str {
 pub(super) fn readable(headers: &HeaderMap) -> Answered<()> {
     match media_type(headers, header::CONTENT_TYPE) {
         "" | "application/json" => Ok(()),
-        other @ ("application/yaml" | "application/vnd.kubernetes.protobuf") => Err(Status::not_implemented(&format!("bodies of type {other}"))),
+        other @ ("application/yaml" | "application/vnd.kubernetes.protobuf") => {
+            Err(Status::not_implemented(&format!("bodies of type {other}")))
+        }
         _ => Err(Status::unsupported_media_type("application/json, application/yaml, application/vnd.kubernetes.protobuf")),
     }
 }
@@ -221,10 +225,16 @@ pub(super) fn representation(headers: &HeaderMap, verb: Verb, resource: &Resourc
         let wanted = parts.find_map(|parameter| parameter.strip_prefix("as=")).unwrap_or_default();
         match (media, wanted) {
             ("application/json" | "application/*" | "*/*", "") => return Ok(Representation::Whole),
-            ("application/json", "PartialObjectMetadata") if verb == Verb::List => return Err(Status::wrong_shape(wanted, "is a list", resource, true)),
-            ("application/json", "PartialObjectMetadataList") if verb != Verb::List => return Err(Status::wrong_shape(wanted, "is not a list", resource, false)),
+            ("application/json", "PartialObjectMetadata") if verb == Verb::List => {
+                return Err(Status::wrong_shape(wanted, "is a list", resource, true));
+            }
+            ("application/json", "PartialObjectMetadataList") if verb != Verb::List => {
+                return Err(Status::wrong_shape(wanted, "is not a list", resource, false));
+            }
             ("application/json", "PartialObjectMetadata" | "PartialObjectMetadataList") => return Ok(Representation::Metadata),
-            ("application/json" | "application/yaml" | "application/vnd.kubernetes.protobuf" | "application/cbor", _) => elsewhere = Some(alternative.trim()),
+            ("application/json" | "application/yaml" | "application/vnd.kubernetes.protobuf" | "application/cbor", _) => {
+                elsewhere = Some(alternative.trim());
+            }
             _ => {}
         }
     }
@@ -233,7 +243,8 @@ pub(super) fn representation(headers: &HeaderMap, verb: Verb, resource: &Resourc
 
 /// Who the fields of a write belong to: `fieldManager`, or what stands before the slash in the user agent.
 pub(super) fn manager(headers: &HeaderMap, query: &Query) -> String {
-    let agent = || headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default().split('/').next().unwrap_or_default();
+    let agent =
+        || headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default().split('/').next().unwrap_or_default();
     let name = query.get("fieldManager").unwrap_or_else(agent);
     if name.is_empty() { "unknown".to_owned() } else { name.chars().take(128).collect() }
 }
@@ -252,7 +263,10 @@ mod tests {
     #[test]
     fn paths_are_taken_apart() {
         let web = resource("/apis/apps/v1/namespaces/app/deployments/web/scale");
-        assert_eq!((web.group.as_str(), web.namespace.as_str(), web.plural.as_str(), web.name.as_str(), web.subresource.as_str()), ("apps", "app", "deployments", "web", "scale"));
+        assert_eq!(
+            (web.group.as_str(), web.namespace.as_str(), web.plural.as_str(), web.name.as_str(), web.subresource.as_str()),
+            ("apps", "app", "deployments", "web", "scale")
+        );
         let status = resource("/api/v1/namespaces/app/status");
         assert_eq!((status.plural.as_str(), status.name.as_str(), status.subresource.as_str()), ("namespaces", "app", "status"));
         let proxied = resource("/api/v1/namespaces/app/services/http:web:80/proxy/a/b/");

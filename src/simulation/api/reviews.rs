@@ -1,7 +1,7 @@
 //! Reviews: what a client may ask about itself. They are created, answered and never stored.
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{Method, Request, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -12,8 +12,12 @@ use super::state::time;
 use super::status::{Answered, Status};
 
 /// Answers a review of `user`, who may do everything.
-pub(super) fn answer(user: &str, path: &ResourcePath, body: &Bytes, now: Timestamp) -> Answered<Reply> {
-    let sent: Value = serde_json::from_slice(body).map_err(|error| Status::bad_request(format!("couldn't get version/kind; json parse error: {error}")))?;
+pub(super) fn answer(user: &str, path: &ResourcePath, request: &Request<Bytes>, now: Timestamp) -> Answered<Reply> {
+    if request.method() != Method::POST || !path.name.is_empty() {
+        return Err(Status::method_not_allowed());
+    }
+    let sent: Value = serde_json::from_slice(request.body())
+        .map_err(|error| Status::bad_request(format!("couldn't get version/kind; json parse error: {error}")))?;
     let document = match path.plural.as_str() {
         "selfsubjectreviews" => json!({
             "kind": "SelfSubjectReview", "apiVersion": "authentication.k8s.io/v1", "metadata": {"creationTimestamp": time(now)},

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::kinds::Resource;
+use super::object::Object;
 use super::status::{Answered, Status};
 
 /// One requirement on labels.
@@ -49,15 +50,14 @@ impl Selection {
         self.labels.is_empty() && self.fields.is_empty()
     }
 
-    pub(super) fn matches(&self, object: &Value) -> bool {
-        let labels = &object["metadata"]["labels"];
-        self.labels.iter().all(|requirement| requirement.matches(labels)) && self.fields.iter().all(|term| term.matches(object))
+    pub(super) fn matches(&self, object: &Object) -> bool {
+        self.labels.iter().all(|requirement| requirement.matches(object)) && self.fields.iter().all(|term| term.matches(object))
     }
 }
 
 impl Requirement {
-    fn matches(&self, labels: &Value) -> bool {
-        let value = |key: &str| labels[key].as_str();
+    fn matches(&self, object: &Object) -> bool {
+        let value = |key: &str| object.label(key);
         let number = |key: &str| value(key).and_then(|text| text.parse::<i64>().ok());
         match self {
             Self::In(key, values) => value(key).is_some_and(|value| values.iter().any(|one| one == value)),
@@ -71,23 +71,55 @@ impl Requirement {
 }
 
 impl FieldTerm {
-    fn matches(&self, object: &Value) -> bool {
-        let found = self.field.split('.').fold(object, |value, key| &value[key]);
-        let text = match found {
-            Value::String(text) => text.clone(),
-            Value::Null => String::new(),
-            other => other.to_string(),
+    fn matches(&self, object: &Object) -> bool {
+        let same = match self.field.as_str() {
+            "metadata.name" => object.name() == self.value,
+            "metadata.namespace" => object.namespace() == self.value,
+            field => match field.split('.').fold(object.value().as_ref(), |value, key| &value[key]) {
+                Value::String(text) => *text == self.value,
+                Value::Null => self.value.is_empty(),
+                other => {
+                    let shown = other.to_string();
+                    shown == self.value
+                }
+            },
         };
-        (text == self.value) == self.equal
+        same == self.equal
     }
 }
 
 /// The fields by which objects can be selected, beyond name and namespace.
 const SELECTABLE: &[(&str, &[&str])] = &[
-    ("events", &["involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid", "involvedObject.apiVersion",
-        "involvedObject.resourceVersion", "involvedObject.fieldPath", "reason", "reportingComponent", "source", "type"]),
+    (
+        "events",
+        &[
+            "involvedObject.kind",
+            "involvedObject.namespace",
+            "involvedObject.name",
+            "involvedObject.uid",
+            "involvedObject.apiVersion",
+            "involvedObject.resourceVersion",
+            "involvedObject.fieldPath",
+            "reason",
+            "reportingComponent",
+            "source",
+            "type",
+        ],
+    ),
     ("namespaces", &["status.phase"]),
-    ("pods", &["spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork", "status.phase", "status.podIP", "status.nominatedNodeName"]),
+    (
+        "pods",
+        &[
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "spec.hostNetwork",
+            "status.phase",
+            "status.podIP",
+            "status.nominatedNodeName",
+        ],
+    ),
     ("secrets", &["type"]),
     ("services", &["spec.clusterIP", "spec.type"]),
     ("replicasets.apps", &["status.replicas"]),
@@ -99,7 +131,9 @@ fn more_fields(resource: &Resource) -> &'static [&'static str] {
 }
 
 fn selectable(resource: &Resource, field: &str) -> bool {
-    field == "metadata.name" || (field == "metadata.namespace" && (resource.namespaced || !resource.custom)) || more_fields(resource).contains(&field)
+    field == "metadata.name"
+        || (field == "metadata.namespace" && (resource.namespaced || !resource.custom))
+        || more_fields(resource).contains(&field)
 }
 
 /// Kinds that convert fields by a function of their own word it otherwise than those that have only name and namespace.
@@ -239,7 +273,7 @@ impl Reader<'_> {
 
     fn bound(&mut self) -> Result<i64, String> {
         let word = self.word()?;
-        word.parse().map_err(|_| format!("for 'Gt', 'Lt' operators, the value must be an integer: {word}"))
+        word.parse().map_err(|_| format!("values[0]: Invalid value: \"{word}\": for 'Gt', 'Lt' operators, the value must be an integer"))
     }
 
     fn values(&mut self) -> Result<Vec<String>, String> {
@@ -252,7 +286,7 @@ impl Reader<'_> {
             match self.next() {
                 Some(Token::Sign(")")) => return Ok(values),
                 Some(Token::Sign(",")) => values.push(self.value()),
-                other => return Err(format!("found '{}', expected: ',', or ')'", other.as_ref().map_or("", Token::text))),
+                other => return Err(format!("found '{}', expected: ',' or ')'", other.as_ref().map_or("", Token::text))),
             }
         }
     }
@@ -266,8 +300,19 @@ mod tests {
 
     #[test]
     fn labels_select_by_equality_and_by_sets() {
-        let object = json!({"metadata": {"labels": {"app": "web", "tier": "front", "n": "5"}}});
-        let chosen = ["app=web", "app==web", "app!=api", "app in (web,api)", "zone notin (a)", "tier", "!zone", "app=web,tier in (front, back)", "n>4,n<6", ""];
+        let object = Object::new(json!({"metadata": {"labels": {"app": "web", "tier": "front", "n": "5"}}}));
+        let chosen = [
+            "app=web",
+            "app==web",
+            "app!=api",
+            "app in (web,api)",
+            "zone notin (a)",
+            "tier",
+            "!zone",
+            "app=web,tier in (front, back)",
+            "n>4,n<6",
+            "",
+        ];
         for text in chosen {
             let labels = parse_labels(text).expect(text);
             assert!(Selection { labels, fields: vec![] }.matches(&object), "{text}");

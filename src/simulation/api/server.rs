@@ -9,8 +9,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::super::signal;
+
 use super::ask::{self, Ask, Question};
-use super::object::{Representation, encode};
+use super::object::encode;
 use super::proxy::{self, ProxyReply, ProxyRequest};
 use super::shapes::Asked;
 use super::state::{State, Write};
@@ -58,7 +60,7 @@ pub struct ApiServer {
     state: Mutex<State>,
     proxy: Mutex<Option<Proxy>>,
     journal: Mutex<Option<Journal>>,
-    cuts: watch::Sender<u64>,
+    cuts: signal::Sender<u64>,
     lag: watch::Sender<Duration>,
 }
 
@@ -76,7 +78,7 @@ impl ApiServer {
             state: Mutex::new(state),
             proxy: Mutex::new(None),
             journal: Mutex::new(None),
-            cuts: watch::Sender::new(0),
+            cuts: signal::Sender::new(0),
             lag: watch::Sender::new(Duration::ZERO),
         })
     }
@@ -108,11 +110,11 @@ impl ApiServer {
         let question = ask::parse(&self.state().kinds, user, request, self.now())?;
         match question {
             Question::Document(path, row) => discovery::answer(self, request.method(), &path, row, request.headers()),
-            Question::Review(path) => reviews::answer(user, &path, request.body(), self.now()),
+            Question::Review(path) => reviews::answer(user, &path, request, self.now()),
             Question::Proxy(path) => {
                 let handler = locked(&self.proxy).clone();
-                let has_endpoints = proxy::find(&self.state(), &path)?;
-                proxy::forward(handler, has_endpoints, &path, request)
+                proxy::find(&self.state(), &path, handler.is_some())?;
+                proxy::forward(handler, &path, request)
             }
             Question::Resource(ask) if ask.is_watch() => super::watch::open(self, &ask).map(Reply::Watch),
             Question::Resource(ask) => self.change(|state| state.answer(&ask)),
@@ -129,14 +131,23 @@ impl ApiServer {
         if !writes.is_empty()
             && let Some(journal) = locked(&self.journal).clone()
         {
-            writes.iter().for_each(|write| journal(write));
+            for write in &writes {
+                journal(write);
+            }
         }
         result
     }
 
     /// The same as `handle`, with JSON decoded on both sides; `path` may hold a query. A PATCH whose `content_type` is
     /// empty is a merge patch.
-    pub fn call(self: &Arc<Self>, user: &str, method: Method, path: &str, content_type: &str, body: Option<&Value>) -> Result<Value, Box<Status>> {
+    pub fn call(
+        self: &Arc<Self>,
+        user: &str,
+        method: Method,
+        path: &str,
+        content_type: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Box<Status>> {
         let content_type = match content_type {
             "" if method == Method::PATCH => "application/merge-patch+json",
             "" => JSON,
@@ -160,18 +171,19 @@ impl ApiServer {
 
     /// One object; `resource` is qualified, as in `deployments.apps`, `services`, `canaries.flagger.app`.
     pub fn object(&self, resource: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
-        self.state().store.get(resource, &key(namespace, name)).map(|object| Arc::clone(&object.value))
+        self.state().store.get(resource, &key(namespace, name)).map(|object| object.pinned())
     }
 
     /// All objects of a resource, by namespace and name.
     pub fn objects(&self, resource: &str) -> Vec<Arc<Value>> {
         let state = self.state();
-        let collection = state.store.collection(resource);
-        collection.map_or_else(Vec::new, |collection| collection.with_prefix("").map(|(_, object)| Arc::clone(&object.value)).collect())
+        let Some(collection) = state.store.collection(resource) else { return Vec::new() };
+        let all: Vec<(&String, Arc<Value>)> = collection.with_prefix("").map(|(key, object)| (key, object.pinned())).collect();
+        in_order(all)
     }
 
     /// The newest resourceVersion; changes with each write.
-    pub fn changes(&self) -> watch::Receiver<u64> {
+    pub fn changes(&self) -> signal::Receiver<u64> {
         self.state().store.subscribe()
     }
 
@@ -187,10 +199,10 @@ impl ApiServer {
 
     /// Ends every open watch, as a broken connection does.
     pub fn cut_watches(&self) {
-        self.cuts.send_modify(|cuts| *cuts += 1);
+        self.cuts.set(self.cuts.get() + 1);
     }
 
-    pub(super) fn cuts(&self) -> watch::Receiver<u64> {
+    pub(super) fn cuts(&self) -> signal::Receiver<u64> {
         self.cuts.subscribe()
     }
 
@@ -216,8 +228,19 @@ impl ApiServer {
 
     /// Which rows of the tables of served shapes a request uses; the refusal where it uses none.
     pub fn asked(&self, request: &http::Request<Bytes>) -> Result<Asked, Box<Status>> {
-        ask::parse(&self.state().kinds, "", request, self.now()).map(|question| question.asked())
+        ask::parse(&self.state().kinds, "", request, self.now()).map(ask::Question::asked)
     }
+}
+
+/// Objects by namespace and name. Keys sort a little differently, as `a-b/x` stands before `a/x`.
+fn in_order(mut all: Vec<(&String, Arc<Value>)>) -> Vec<Arc<Value>> {
+    fn place(key: &str) -> (&str, &str) {
+        key.split_once('/').unwrap_or(("", key))
+    }
+    if !all.is_sorted_by(|one, other| place(one.0) <= place(other.0)) {
+        all.sort_by(|one, other| place(one.0).cmp(&place(other.0)));
+    }
+    all.into_iter().map(|(_, object)| object).collect()
 }
 
 /// A refusal as a reply.
@@ -238,6 +261,5 @@ pub(super) fn json(status: StatusCode, body: Bytes) -> Reply {
 pub(super) fn object(ask: &Ask<'_>, status: StatusCode, object: &super::object::Object) -> Reply {
     let mut body = Vec::new();
     object.write(ask.representation, &ask.api_version(), &ask.resource.kind, &mut body);
-    debug_assert!(ask.representation == Representation::Whole || body.starts_with(b"{\"kind\":\"Partial"), "metadata alone was asked for");
     json(status, body.into())
 }

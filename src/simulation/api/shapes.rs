@@ -7,12 +7,12 @@ use super::object::Representation;
 use super::request::{Query, Verb};
 use super::status::{Answered, Status};
 
-/// Whether a resource is compiled into the server or comes from a CustomResourceDefinition.
+/// Whether a resource is compiled into the server or comes from a `CustomResourceDefinition`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
     /// Built in.
     BuiltIn,
-    /// Of a CustomResourceDefinition.
+    /// Of a `CustomResourceDefinition`.
     Custom,
 }
 
@@ -142,6 +142,7 @@ pub(super) fn check(class: Class, part: Part, verb: Verb, options: &[String]) ->
 pub(super) fn document(path: &str) -> Option<&'static str> {
     DOCUMENTS.iter().copied().find(|row| {
         let (row, path) = (row.split('/'), path.trim_end_matches('/').split('/'));
-        row.clone().count() == path.clone().count() && row.zip(path).all(|(one, other)| one == other || (one.starts_with('{') && !other.is_empty()))
+        row.clone().count() == path.clone().count()
+            && row.zip(path).all(|(one, other)| one == other || (one.starts_with('{') && !other.is_empty()))
     })
 }

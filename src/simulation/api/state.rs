@@ -115,6 +115,7 @@ impl State {
             (Verb::Update, _) => self.update(ask),
             (Verb::Delete, _) => self.delete(ask),
             (Verb::DeleteCollection, _) => self.delete_collection(ask),
+            (Verb::Apply, Part::Scale) => self.apply_scale(ask),
             (_, Part::Scale) => self.patch_scale(ask),
             (Verb::Apply, _) => self.apply(ask),
             (_, _) => self.patch(ask),
@@ -133,12 +134,15 @@ impl State {
     }
 
     /// Takes an object away and notes the write.
-    pub(super) fn remove(&mut self, resource: &str, last: &Object, author: Author<'_>) {
-        let object = self.store.remove(resource, last.value.as_ref().clone(), author.now);
+    pub(super) fn remove(&mut self, resource: &str, last: &Object, author: Author<'_>) -> std::sync::Arc<Object> {
+        let object = self.store.remove(resource, last.value().as_ref().clone(), author.now);
         self.note(WriteVerb::Delete, resource, &object, author);
         if resource == super::definitions::RESOURCE {
             self.stop_serving(&object);
+        } else {
+            self.finish_definition(resource, author);
         }
+        object
     }
 
     fn note(&mut self, verb: WriteVerb, resource: &str, object: &Object, author: Author<'_>) {

@@ -121,6 +121,12 @@ impl Status {
         Self::about(StatusCode::CONFLICT, "AlreadyExists", message, Self::of(resource, name))
     }
 
+    /// There is an object of this name, which is being deleted.
+    pub(super) fn still_exists(resource: &Resource, name: &str) -> Box<Self> {
+        let message = format!("object is being deleted: {} \"{name}\" already exists", resource.qualified());
+        Self::about(StatusCode::CONFLICT, "AlreadyExists", message, Self::of(resource, name))
+    }
+
     /// A precondition does not hold; `why` ends the standard sentence.
     pub(super) fn conflict(resource: &Resource, name: &str, why: &str) -> Box<Self> {
         let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", resource.qualified());
@@ -177,7 +183,12 @@ impl Status {
 
     /// A PUT is meant for an object of another uid. The sentence is that of the storage, with the key in etcd.
     pub(super) fn other_uid(resource: &Resource, namespace: &str, name: &str, wanted: &str, found: &str) -> Box<Self> {
-        let key = [resource.storage_path().as_str(), namespace, name].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join("/");
+        let key = [resource.storage_path().as_str(), namespace, name]
+            .iter()
+            .filter(|part| !part.is_empty())
+            .copied()
+            .collect::<Vec<_>>()
+            .join("/");
         let why = format!(
             "StorageError: invalid object, Code: 4, Key: /registry/{key}, ResourceVersion: 0, AdditionalErrorMsg: \
              Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
@@ -212,7 +223,11 @@ impl Status {
             (true, false) => "*unstructured.Unstructured".to_owned(),
             (false, _) => format!("*{package}.{kind}"),
         };
-        Self::plain(StatusCode::NOT_ACCEPTABLE, "NotAcceptable", format!("you requested {wanted}, but the requested object {found} ({class})"))
+        Self::plain(
+            StatusCode::NOT_ACCEPTABLE,
+            "NotAcceptable",
+            format!("you requested {wanted}, but the requested object {found} ({class})"),
+        )
     }
 
     /// A patch of a media type that is no patch.
@@ -224,6 +239,12 @@ impl Status {
     pub(super) fn unpatchable() -> Box<Self> {
         let message = "the server rejected our request due to an error in our request";
         Self::about(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message.into(), Details::default())
+    }
+
+    /// A patch makes something that is no object of the kind.
+    pub(super) fn invalid_patch(shown: &str, why: &str) -> Box<Self> {
+        let message = format!("Invalid value: {}: {why}", serde_json::Value::from(shown));
+        Self::invalid("", "", "", vec![Cause { field: "patch".into(), reason: "FieldValueInvalid", message }])
     }
 
     /// An option of the request is wrong; `kind` is the type of options, as in `PatchOptions`.
@@ -244,18 +265,11 @@ impl Status {
 
     /// The wanted resourceVersion is yet to come.
     pub(super) fn too_large_version(wanted: u64, current: u64) -> Box<Self> {
-        let cause = StatusCause { reason: "ResourceVersionTooLarge".into(), message: "Too large resource version".into(), field: String::new() };
+        let cause =
+            StatusCause { reason: "ResourceVersionTooLarge".into(), message: "Too large resource version".into(), field: String::new() };
         let details = Details { causes: vec![cause], retry_after_seconds: 1, ..Details::default() };
         let message = format!("Timeout: Too large resource version: {wanted}, current: {current}");
         Self::about(StatusCode::GATEWAY_TIMEOUT, "Timeout", message, details)
-    }
-
-    /// What the server could not do for a reason of its own.
-    pub(super) fn internal(message: &str) -> Box<Self> {
-        let cause = StatusCause { message: message.to_owned(), ..StatusCause::default() };
-        let details = Details { causes: vec![cause], ..Details::default() };
-        let message = format!("Internal error occurred: {message}");
-        Self::about(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message, details)
     }
 
     /// A request shape that this server does not serve, so that no test passes by accident.

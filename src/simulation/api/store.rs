@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
+use super::super::signal;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use tokio::sync::watch;
 
 use super::object::{Object, set_metadata};
 
@@ -18,6 +18,9 @@ const KEPT: usize = 100;
 const FRESH: SignedDuration = SignedDuration::from_secs(75);
 /// The first resourceVersion; not 1, so that there are versions that have been forgotten from the start.
 const FIRST: u64 = 100;
+
+/// So many of the objects that were written last are kept decoded.
+const WARM: usize = 16;
 
 /// What happened to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +52,7 @@ pub(super) struct Collection {
     forgotten: u64,
     /// The version of the last compaction: nobody may start from before it, though open watches go on.
     compacted: u64,
-    changed: watch::Sender<u64>,
+    changed: signal::Sender<u64>,
 }
 
 /// Where an object stands in its collection: the order of lists is the order of these keys, as in etcd.
@@ -65,7 +68,13 @@ pub(super) fn key_of(object: &Value) -> String {
 
 impl Collection {
     fn new(version: u64) -> Self {
-        Self { objects: BTreeMap::new(), events: VecDeque::new(), forgotten: version, compacted: version, changed: watch::Sender::new(version) }
+        Self {
+            objects: BTreeMap::new(),
+            events: VecDeque::new(),
+            forgotten: version,
+            compacted: version,
+            changed: signal::Sender::new(version),
+        }
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&Arc<Object>> {
@@ -78,8 +87,8 @@ impl Collection {
         self.objects.range::<str, _>(from).take_while(move |(key, _)| key.starts_with(prefix))
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.objects.len()
+    pub(super) fn is_empty(&self) -> bool {
+        self.objects.is_empty()
     }
 
     /// The objects as they were under an older version; none once that has been forgotten.
@@ -92,7 +101,7 @@ impl Collection {
         }
         let mut objects = self.objects.clone();
         for event in self.events.iter().rev().take_while(|event| event.version > version) {
-            let key = key_of(&event.object.value);
+            let key = event.object.key();
             match &event.previous {
                 Some(previous) => objects.insert(key, Arc::clone(previous)),
                 None => objects.remove(&key),
@@ -116,17 +125,23 @@ impl Collection {
     }
 
     /// Woken at every change; ends when the resource is no longer served.
-    pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
+    pub(super) fn subscribe(&self) -> signal::Receiver<u64> {
         self.changed.subscribe()
     }
 
     fn record(&mut self, event: Event) {
+        if let Some(previous) = &event.previous {
+            previous.pack(true);
+        }
+        if event.change == Change::Deleted {
+            event.object.pack(true);
+        }
         let (version, now) = (event.version, event.at);
         self.events.push_back(Arc::new(event));
         while self.events.len() > KEPT && self.events.front().is_some_and(|oldest| now.duration_since(oldest.at) > FRESH) {
             self.forgotten = self.events.pop_front().map_or(self.forgotten, |oldest| oldest.version);
         }
-        self.changed.send_replace(version);
+        self.changed.set(version);
     }
 }
 
@@ -134,12 +149,14 @@ impl Collection {
 pub(super) struct Store {
     version: u64,
     collections: BTreeMap<String, Collection>,
-    newest: watch::Sender<u64>,
+    newest: signal::Sender<u64>,
+    /// What was written last, decoded: it is what is most likely to be written again.
+    warm: VecDeque<Arc<Object>>,
 }
 
 impl Store {
     pub(super) fn new() -> Self {
-        Self { version: FIRST, collections: BTreeMap::new(), newest: watch::Sender::new(FIRST) }
+        Self { version: FIRST, collections: BTreeMap::new(), newest: signal::Sender::new(FIRST), warm: VecDeque::new() }
     }
 
     /// The newest resourceVersion.
@@ -148,7 +165,7 @@ impl Store {
     }
 
     /// Woken at every change of anything.
-    pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
+    pub(super) fn subscribe(&self) -> signal::Receiver<u64> {
         self.newest.subscribe()
     }
 
@@ -173,7 +190,9 @@ impl Store {
 
     /// All objects of all resources, with the resource.
     pub(super) fn all(&self) -> impl Iterator<Item = (&str, &Arc<Object>)> {
-        self.collections.iter().flat_map(|(resource, collection)| collection.objects.values().map(move |object| (resource.as_str(), object)))
+        self.collections
+            .iter()
+            .flat_map(|(resource, collection)| collection.objects.values().map(move |object| (resource.as_str(), object)))
     }
 
     /// Stores an object, new or changed, under the next resourceVersion.
@@ -181,11 +200,17 @@ impl Store {
         let object = self.stamp(value);
         let version = self.version;
         if let Some(collection) = self.collections.get_mut(resource) {
-            let previous = collection.objects.insert(key_of(&object.value), Arc::clone(&object));
+            let previous = collection.objects.insert(object.key(), Arc::clone(&object));
             let change = if previous.is_some() { Change::Updated } else { Change::Created };
             collection.record(event(version, change, &object, previous, now));
         }
-        self.newest.send_replace(version);
+        self.newest.set(version);
+        self.warm.push_back(Arc::clone(&object));
+        if self.warm.len() > WARM
+            && let Some(coldest) = self.warm.pop_front()
+        {
+            coldest.pack(false);
+        }
         object
     }
 
@@ -194,11 +219,11 @@ impl Store {
         let object = self.stamp(last);
         let version = self.version;
         if let Some(collection) = self.collections.get_mut(resource)
-            && let Some(previous) = collection.objects.remove(&key_of(&object.value))
+            && let Some(previous) = collection.objects.remove(&object.key())
         {
             collection.record(event(version, Change::Deleted, &object, Some(previous), now));
         }
-        self.newest.send_replace(version);
+        self.newest.set(version);
         object
     }
 

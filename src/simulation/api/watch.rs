@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use super::super::signal;
 use bytes::Bytes;
 use futures::Stream;
 use serde_json::json;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::ask::Ask;
@@ -24,9 +24,9 @@ use super::status::{Answered, Status};
 use super::store::{Change, Event};
 
 /// How long a watch lasts that names no end; a real server draws between 30 and 60 minutes.
-const LIFE: Duration = Duration::from_secs(30 * 60);
+const LIFE: Duration = Duration::from_mins(30);
 /// How often a bookmark is sent to those who asked for them.
-const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+const BOOKMARK_EVERY: Duration = Duration::from_mins(1);
 /// The last bookmark comes so long before the end.
 const BOOKMARK_BEFORE_END: Duration = Duration::from_secs(2);
 
@@ -54,6 +54,11 @@ struct View {
 }
 
 impl View {
+    /// True in the namespace that is watched, or everywhere.
+    fn covers(&self, object: &Object) -> bool {
+        self.prefix.is_empty() || self.prefix.strip_suffix('/') == Some(object.namespace())
+    }
+
     fn line(&self, kind: &str, object: &Object) -> Bytes {
         let mut line = format!("{{\"type\":\"{kind}\",\"object\":").into_bytes();
         object.write(self.representation, &self.api_version, &self.kind, &mut line);
@@ -63,7 +68,7 @@ impl View {
 
     /// How an event looks through the selection: objects that leave it are DELETED, those that enter it ADDED.
     fn event(&self, event: &Event) -> Option<Bytes> {
-        let selected = |object: &Object| self.selection.matches(&object.value);
+        let selected = |object: &Object| self.selection.matches(object);
         let before = event.previous.as_ref().is_some_and(|object| selected(object));
         let after = event.change != Change::Deleted && selected(&event.object);
         match (before, after) {
@@ -77,7 +82,7 @@ impl View {
 
     /// What has left the selection is shown as it was while it belonged to it, under the version of the event.
     fn left(&self, previous: &Object, version: u64) -> Bytes {
-        let mut last = previous.value.as_ref().clone();
+        let mut last = previous.value().as_ref().clone();
         set_metadata(&mut last, "resourceVersion", version.to_string().into());
         self.line("DELETED", &Object::new(last))
     }
@@ -111,8 +116,8 @@ struct Watch {
     ready: VecDeque<(Instant, Bytes)>,
     /// No more than what is ready.
     last: bool,
-    changed: watch::Receiver<u64>,
-    cut: watch::Receiver<u64>,
+    changed: signal::Receiver<u64>,
+    cut: signal::Receiver<u64>,
     end: Instant,
     bookmark: Option<Instant>,
 }
@@ -139,7 +144,7 @@ pub(super) fn open(server: &Arc<ApiServer>, ask: &Ask<'_>) -> Answered<WatchStre
     let mut last = false;
     let bookmarks = ask.query.flag("allowWatchBookmarks");
     let start = if version == 0 {
-        let objects = collection.with_prefix(&view.prefix).filter(|(_, object)| view.selection.matches(&object.value));
+        let objects = collection.with_prefix(&view.prefix).filter(|(_, object)| view.selection.matches(object));
         ready.extend(objects.map(|(_, object)| (now, view.line("ADDED", object))));
         if bookmarks {
             ready.push_back((now, view.bookmark(state.store.version(), true)));
@@ -154,9 +159,7 @@ pub(super) fn open(server: &Arc<ApiServer>, ask: &Ask<'_>) -> Answered<WatchStre
         version
     };
     drop(state);
-    // Who had a bookmark after the initial events does not get the first of the regular ones.
-    let skipped = if version == 0 { bookmark_after(life) } else { Duration::ZERO };
-    let bookmark = bookmarks.then(|| now + skipped + bookmark_after(life.saturating_sub(skipped)));
+    let bookmark = bookmarks.then(|| now + bookmark_after(life));
     let cut = server.cuts();
     let watch = Watch { server: Arc::clone(server), view, version: start, ready, last, changed, cut, end: now + life, bookmark };
     let lines = futures::stream::unfold(watch, |mut watch| async move { watch.next().await.map(|line| (line, watch)) });
@@ -231,7 +234,7 @@ impl Watch {
             self.last = true;
             return;
         };
-        let own = events.iter().filter(|event| super::store::key_of(&event.object.value).starts_with(&self.view.prefix));
+        let own = events.iter().filter(|event| self.view.covers(&event.object));
         self.ready.extend(own.filter_map(|event| Some((event.committed + lag, self.view.event(event)?))));
         self.version = self.version.max(state.store.version());
     }

@@ -52,7 +52,9 @@ impl State {
         };
         self.allocate(ask, None, &mut object);
         let mut causes = prepare::owner_causes(&object);
+        causes.extend(super::definitions::schema_causes(ask, &object));
         causes.extend(fields::validate(typing, None, &object));
+        causes.extend(prepare::replicas_causes(ask, &object));
         let name = text(&object["metadata"]["name"]).to_owned();
         if !causes.is_empty() {
             return Err(Status::invalid(&ask.resource.group, &ask.resource.kind, &name, causes));
@@ -61,11 +63,14 @@ impl State {
             return Err(Status::plain(StatusCode::INTERNAL_SERVER_ERROR, "", "resourceVersion should not be set on objects to be created"));
         }
         let key = super::store::key_of(&object);
-        if self.store.get(&ask.stored_as(), &key).is_some() {
-            return Err(Status::already_exists(&ask.resource, &name));
+        match self.store.get(&ask.stored_as(), &key) {
+            Some(known) if known.is_deleting() => return Err(Status::still_exists(&ask.resource, &name)),
+            Some(_) => return Err(Status::already_exists(&ask.resource, &name)),
+            None => {}
         }
         prepare::generation_of_new(ask, &mut object);
-        let stored = if ask.dry_run() { Arc::new(Object::new(object)) } else { self.put(&ask.stored_as(), self.as_stored(ask, object), Author::of(ask)) };
+        let stored =
+            if ask.dry_run() { Arc::new(Object::new(object)) } else { self.put(&ask.stored_as(), as_stored(ask, object), Author::of(ask)) };
         Ok(server::object(ask, StatusCode::CREATED, &stored))
     }
 
@@ -89,8 +94,12 @@ impl State {
         Ok(())
     }
 
-    /// The admission rule of namespaces: nothing is created in one that is missing or going.
+    /// Admission: nothing is created in a namespace that is missing or going, nor of a definition that is going.
     fn admit(&self, ask: &Ask<'_>, object: &Value) -> Answered<()> {
+        if self.store.get(super::definitions::RESOURCE, &ask.stored_as()).is_some_and(|definition| definition.is_deleting()) {
+            let why = "create not allowed while custom resource definition is terminating";
+            return Err(Status::forbidden(&ask.resource, text(&object["metadata"]["name"]), why, Vec::new()));
+        }
         if !ask.resource.namespaced {
             return Ok(());
         }
@@ -120,7 +129,9 @@ impl State {
                 let live = Arc::clone(live);
                 self.replace(ask, &live, object, &Ownership::Update)
             }
-            None if ask.part == Part::Main && ask.resource.has(Trait::CreateOnUpdate) => self.create_decoded(ask, object, &Ownership::Update),
+            None if ask.part == Part::Main && ask.resource.has(Trait::CreateOnUpdate) => {
+                self.create_decoded(ask, object, &Ownership::Update)
+            }
             None => Err(Status::not_found(&ask.resource, &ask.name)),
         }
     }
@@ -130,8 +141,8 @@ impl State {
         check_options(ask)?;
         let live = Arc::clone(self.find(ask)?);
         let current = as_asked(ask, &live);
-        let patched = patch::patched(ask, &current)?;
-        let object = strict::check(ask, patched)?;
+        let (patched, sent) = patch::patched(ask, &current)?;
+        let object = strict::check_patched(ask, patched, sent.as_ref())?;
         named_as_asked(ask, &object)?;
         self.replace(ask, &live, object, &Ownership::Update)
     }
@@ -139,24 +150,41 @@ impl State {
     /// PATCH, by server-side apply.
     pub(super) fn apply(&mut self, ask: &Ask<'_>) -> Answered<Reply> {
         check_options(ask)?;
-        let config = patch::applied(ask)?;
         let live = self.store.get(&ask.stored_as(), &ask.key()).cloned();
-        if live.is_none() && ask.part != Part::Main {
+        if live.is_none() && matches!(ask.part, Part::Status | Part::Scale) {
             return Err(Status::not_found(&ask.resource, &ask.name));
         }
-        let current = live.as_ref().map(|live| as_asked(ask, live));
-        let (api_version, now) = (ask.api_version(), time(ask.now));
-        let typing = ask.resource.typing(ask.version());
-        let force = ask.query.flag("force");
-        let merged = fields::apply(typing, current.as_deref(), &config, &writer(ask, &api_version, &now), force).map_err(refused)?;
-        match live {
-            Some(live) => self.replace(ask, &live, merged, &Ownership::Settled),
-            None => self.create_decoded(ask, merged, &Ownership::Settled),
+        let config = patch::applied(ask)?;
+        if live.is_none() {
+            not_born_yet(ask, &config)?;
         }
+        let current = live.as_ref().map(|live| as_asked(ask, live));
+        let mut merged = merge(ask, current.as_deref(), &config)?;
+        if text(&merged["metadata"]["name"]).is_empty() {
+            set_metadata(&mut merged, "name", ask.name.as_str().into());
+        }
+        named_as_asked(ask, &merged)?;
+        let Some(live) = live else {
+            set_metadata(&mut merged, "resourceVersion", Value::Null);
+            return self.create_decoded(ask, merged, &Ownership::Settled);
+        };
+        self.replace(ask, &live, merged, &Ownership::Settled)
+    }
+
+    /// Stores the new state of an object that is there, and answers with it.
+    fn replace(&mut self, ask: &Ask<'_>, live: &Arc<Object>, object: Value, ownership: &Ownership) -> Answered<Reply> {
+        let stored = self.store_change(ask, live, object, ownership)?;
+        Ok(server::object(ask, StatusCode::OK, &stored))
     }
 
     /// Stores the new state of an object that is there.
-    pub(super) fn replace(&mut self, ask: &Ask<'_>, live: &Arc<Object>, mut object: Value, ownership: &Ownership) -> Answered<Reply> {
+    pub(super) fn store_change(
+        &mut self,
+        ask: &Ask<'_>,
+        live: &Arc<Object>,
+        mut object: Value,
+        ownership: &Ownership,
+    ) -> Answered<Arc<Object>> {
         let current = as_asked(ask, live);
         let typing = ask.resource.typing(ask.version());
         fields::default(typing, &mut object);
@@ -177,11 +205,11 @@ impl State {
         causes.extend(prepare::owner_causes(&object));
         causes.extend(prepare::selector_causes(ask, &object));
         causes.extend(fields::validate(typing, Some(&current), &object));
+        causes.extend(prepare::replicas_causes(ask, &object));
         if !causes.is_empty() {
             return Err(Status::invalid(&ask.resource.group, &ask.resource.kind, &ask.name, causes));
         }
-        let stored = self.commit(ask, live, &current, object);
-        Ok(server::object(ask, StatusCode::OK, &stored))
+        Ok(self.commit(ask, live, &current, object))
     }
 
     /// Stores a valid change; what changes nothing is not written, and what loses its last finalizer goes.
@@ -193,7 +221,7 @@ impl State {
         if ask.dry_run() {
             return Arc::new(Object::new(object));
         }
-        let object = self.as_stored(ask, object);
+        let object = as_stored(ask, object);
         if !gone {
             return self.put(&ask.stored_as(), object, Author::of(ask));
         }
@@ -201,23 +229,23 @@ impl State {
         self.remove(&ask.stored_as(), live, Author::of(ask));
         Arc::new(Object::new(object))
     }
-
-    /// The object in the version in which it is stored.
-    fn as_stored(&self, ask: &Ask<'_>, mut object: Value) -> Value {
-        object["apiVersion"] = ask.resource.api_version(&ask.resource.versions[ask.resource.storage]).into();
-        object["kind"] = ask.resource.kind.as_str().into();
-        object
-    }
 }
 
 /// The object in the version that is asked for. Versions convert by their name alone (strategy `None`).
 pub(super) fn as_asked(ask: &Ask<'_>, live: &Object) -> Arc<Value> {
     if ask.resource.versions.len() == 1 {
-        return Arc::clone(&live.value);
+        return live.value();
     }
-    let mut object = live.value.as_ref().clone();
+    let mut object = live.value().as_ref().clone();
     object["apiVersion"] = ask.api_version().into();
     Arc::new(object)
+}
+
+/// The object in the version in which it is stored.
+fn as_stored(ask: &Ask<'_>, mut object: Value) -> Value {
+    object["apiVersion"] = ask.resource.api_version(&ask.resource.versions[ask.resource.storage]).into();
+    object["kind"] = ask.resource.kind.as_str().into();
+    object
 }
 
 /// Options of writes that are wrong whatever the object is.
@@ -242,6 +270,12 @@ pub(super) fn check_options(ask: &Ask<'_>) -> Answered<()> {
     Ok(())
 }
 
+/// An apply that knows a uid is no creation: it would be a change of that uid.
+fn not_born_yet(ask: &Ask<'_>, config: &Value) -> Answered<()> {
+    let causes = prepare::immutable_causes(&Value::Null, config);
+    if causes.is_empty() { Ok(()) } else { Err(Status::invalid(&ask.resource.group, &ask.resource.kind, &ask.name, causes)) }
+}
+
 /// Who a write is to be noted for in managedFields.
 pub(super) fn writer<'a>(ask: &'a Ask<'_>, api_version: &'a str, now: &'a str) -> fields::Writer<'a> {
     fields::Writer { manager: &ask.manager, api_version, subresource: ask.subresource(), time: now }
@@ -254,7 +288,10 @@ fn named_as_asked(ask: &Ask<'_>, object: &Value) -> Answered<()> {
         return Ok(());
     }
     if name.is_empty() {
-        return Err(Status::bad_request("name must be provided"));
+        return Err(Status::bad_request(format!(
+            "the name of the object ({} based on URL) was undeterminable: name must be provided",
+            ask.name
+        )));
     }
     Err(Status::bad_request(format!("the name of the object ({name}) does not match the name on the URL ({})", ask.name)))
 }
@@ -276,6 +313,13 @@ fn preconditions(ask: &Ask<'_>, live: &Object, object: &Value) -> Answered<()> {
     Ok(())
 }
 
+/// What an apply makes of an object.
+pub(super) fn merge(ask: &Ask<'_>, current: Option<&Value>, config: &Value) -> Answered<Value> {
+    let (api_version, now) = (ask.api_version(), time(ask.now));
+    let typing = ask.resource.typing(ask.version());
+    fields::apply(typing, current, config, &writer(ask, &api_version, &now), ask.query.flag("force")).map_err(refused)
+}
+
 fn refused(error: ApplyError) -> Box<Status> {
     match error {
         ApplyError::Conflicts(conflicts) => conflicted(conflicts),
@@ -288,8 +332,12 @@ fn conflicted(conflicts: Vec<FieldConflict>) -> Box<Status> {
     let mut by_manager: Vec<(String, Vec<String>)> = Vec::new();
     let mut causes = Vec::new();
     for conflict in conflicts {
-        let manager = manager(&conflict);
-        causes.push(StatusCause { reason: "FieldManagerConflict".into(), message: format!("conflict with {manager}"), field: conflict.path.clone() });
+        let manager = conflict.owner();
+        causes.push(StatusCause {
+            reason: "FieldManagerConflict".into(),
+            message: format!("conflict with {manager}"),
+            field: conflict.path.clone(),
+        });
         match by_manager.iter_mut().find(|(known, _)| *known == manager) {
             Some((_, paths)) => paths.push(conflict.path),
             None => by_manager.push((manager, vec![conflict.path])),
@@ -299,25 +347,13 @@ fn conflicted(conflicts: Vec<FieldConflict>) -> Box<Status> {
         [(manager, paths)] if paths.len() == 1 => format!("Apply failed with 1 conflict: conflict with {manager}: {}", paths[0]),
         _ => {
             by_manager.sort();
-            let lines = by_manager.iter().flat_map(|(manager, paths)| std::iter::once(format!("conflicts with {manager}:")).chain(paths.iter().map(|path| format!("- {path}"))));
+            let lines = by_manager.iter().flat_map(|(manager, paths)| {
+                std::iter::once(format!("conflicts with {manager}:")).chain(paths.iter().map(|path| format!("- {path}")))
+            });
             format!("Apply failed with {} conflicts: {}", causes.len(), lines.collect::<Vec<_>>().join("\n"))
         }
     };
     Status::apply_conflict(message, causes)
-}
-
-fn manager(conflict: &FieldConflict) -> String {
-    let mut text = format!("\"{}\"", conflict.manager);
-    if !conflict.subresource.is_empty() {
-        text += &format!(" with subresource \"{}\"", conflict.subresource);
-    }
-    if conflict.operation == "Update" {
-        text += &format!(" using {}", conflict.api_version);
-        if let Some(time) = &conflict.time {
-            text += &format!(" at {time}");
-        }
-    }
-    text
 }
 
 pub(super) fn text(value: &Value) -> &str {

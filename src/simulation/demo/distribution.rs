@@ -85,7 +85,8 @@ impl Release {
     #[must_use]
     pub fn tree(self) -> Vec<(String, String)> {
         let setting = SETTING[usize::from(self.number > 0)];
-        let edit = |text: &str| text.replace(&format!("newTag: {FIRST}"), &format!("newTag: {}", self.image())).replace(SETTING[0], setting);
+        let edit =
+            |text: &str| text.replace(&format!("newTag: {FIRST}"), &format!("newTag: {}", self.image())).replace(SETTING[0], setting);
         TREE.iter().map(|(path, text)| ((*path).to_owned(), edit(text))).collect()
     }
 }
@@ -120,7 +121,10 @@ mod tests {
     fn a_later_release_has_another_image_in_every_overlay() {
         let tree = Release { number: 2, quality: Quality::Slow }.tree();
         let tagged: Vec<_> = tree.iter().filter(|(_, text)| text.contains("newTag: 6.0.2-slow")).map(|(path, _)| path.as_str()).collect();
-        assert_eq!(tagged, ["dist/app-istio/kustomization.yaml", "dist/app-kubernetes/kustomization.yaml", "dist/app-linkerd/kustomization.yaml"]);
+        assert_eq!(
+            tagged,
+            ["dist/app-istio/kustomization.yaml", "dist/app-kubernetes/kustomization.yaml", "dist/app-linkerd/kustomization.yaml"]
+        );
         assert!(tree.iter().any(|(_, text)| text.contains(SETTING[1])) && !tree.iter().any(|(_, text)| text.contains(SETTING[0])));
     }
 }

@@ -18,9 +18,9 @@ use self::site::Site;
 use crate::domain::fleet::{API_VERSION, Distribution, Fleet};
 use crate::git::{Change, Upstream};
 use crate::kubernetes::contexts::Contexts;
-use crate::simulation::api::ApiServer;
 use crate::runner::clock::Clock;
 use crate::session::fleet::{Session, Settings};
+use crate::simulation::api::ApiServer;
 
 /// What a demo is like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,14 @@ pub struct Demo {
 /// A demo and the tasks that keep it going.
 pub struct Running {
     pub demo: Arc<Demo>,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
+}
+
+impl Running {
+    /// Ends the story and everything in it; the folder goes with it.
+    pub async fn close(mut self) {
+        self.tasks.shutdown().await;
+    }
 }
 
 impl Demo {
@@ -115,19 +122,11 @@ impl Demo {
         let fleet = settings.fleet.clone();
         let contexts = || Contexts::ready(sites.iter().map(|site| (site.name.clone(), site.line.client())));
         let session = if session { Some(Session::start(settings, contexts()).map_err(|e| failed(&e))?) } else { None };
-        let demo = Self {
-            session,
-            fleet,
-            clock,
-            seed: options.seed,
-            sites,
-            distribution,
-            _folder: folder,
-        };
+        let demo = Self { session, fleet, clock, seed: options.seed, sites, distribution, _folder: folder };
         let demo = Arc::new(demo);
         let mut tasks = JoinSet::new();
         tasks.spawn(come_up(Arc::clone(&demo)));
-        Ok(Running { demo, _tasks: tasks })
+        Ok(Running { demo, tasks })
     }
 
     /// Commits and tags `release` of the distribution.

@@ -87,7 +87,7 @@ impl World {
     pub fn new(server: Arc<ApiServer>, options: Options) -> Self {
         let changes = server.changes();
         Self {
-            newest: Box::new(move || *changes.borrow()),
+            newest: Box::new(move || changes.get()),
             rng: fastrand::Rng::with_seed(options.seed),
             traffic: Traffic::new(options.seed),
             server,

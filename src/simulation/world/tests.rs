@@ -242,7 +242,7 @@ fn an_idle_world_costs_next_to_nothing() {
         bench.world.advance(now);
     }
     let idle = idle.elapsed() / 10_000;
-    println!("60 Deployments: {busy:?}, version {}; idle advance: {idle:?}", *writes.borrow());
+    println!("60 Deployments: {busy:?}, version {}; idle advance: {idle:?}", writes.get());
     let start = bench.now();
     assert_eq!(bench.world.advance(start + milliseconds(3_600_000)), None, "an idle hour has no events");
     // Generous, for machines that are shared; figures are printed.
