@@ -52,8 +52,8 @@ const ROOMS: &[Room] = &[
     room("telemetry", &[], "logs know nobody"),
     room(
         "simulation",
-        &["domain", "engine", "git", "kubernetes", "metrics", "runner", "session"],
-        "it provides what adapters consume, and plays on the assembly; only the command line and tests name it",
+        &["domain", "engine", "git", "kubernetes", "kustomize::pattern", "metrics", "runner", "session"],
+        "it provides what adapters consume, and plays on the assembly; its Prometheus matches by the renderer's patterns; only the command line and tests name it",
     ),
     room(
         "daemon",
@@ -176,7 +176,7 @@ const REQUIRED: &[&str] = &[
 const UNNAMED: &[(&str, &str)] = &[];
 
 /// Options of single commands, which the general help does not list.
-const OF_COMMANDS: &[&str] = &["--provider", "--gate", "--install"];
+const OF_COMMANDS: &[&str] = &["--speed", "--seed", "--providers", "--serve", "--provider", "--gate", "--install"];
 
 const LONGEST: usize = 800;
 /// Files that may be longer, each with the reason.

@@ -343,9 +343,12 @@ fn return_traffic(seen: &Observation, now: Timestamp) -> Option<Step> {
     })
 }
 
-/// The new primary did not come up: the canary, which is healthy, carries on with all traffic.
+/// The new primary did not come up: the canary carries on with all traffic while it is healthy; where neither is, the
+/// weights stay as they are.
 fn promotion_failed(seen: &Observation, why: &str, now: Timestamp) -> Step {
-    if seen.route.has_weights() && seen.route.canary() < 100 {
+    let percent = seen.spec.analysis.canary_ready_percent();
+    let healthy = seen.target.as_ref().is_some_and(|t| t.state.readiness(percent, seen.spec.deadline_seconds(), now).is_ready());
+    if healthy && seen.route.has_weights() && seen.route.canary() < 100 {
         return Step::act(Effect::SetWeights { canary: 100 }, "promotion failed: keeps traffic on the canary");
     }
     let mut status = seen.status.clone();

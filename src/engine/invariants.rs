@@ -170,7 +170,7 @@ fn canary_is_ready(case: &Case<'_>) -> bool {
     }
     if case.is_promoting() {
         // The canary has passed; it carries on where the new primary does not come up.
-        return !case.primary_ready();
+        return !case.primary_ready() && case.canary_ready();
     }
     case.is_judged() && !case.moved_on() && case.canary_ready()
 }

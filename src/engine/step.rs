@@ -153,6 +153,7 @@ pub(super) fn calm(seen: &Observation, now: Timestamp, report: Report) -> Step {
         Reason::Invalid,
         Reason::TargetMissing,
         Reason::WriteFailed,
+        Reason::ForeignWrite,
         Reason::Suspended,
         Reason::Paused,
     ];
@@ -294,7 +295,21 @@ fn settled(seen: &Observation, target: &Workload, now: Timestamp) -> Step {
     // What was promoted last never starts a rollout: going back to it by hand is a repair.
     let back_to_promoted = Revision::parse(&seen.status.last_promoted_spec).is_some_and(|p| p.hash == target.revision.hash);
     let changed = moved_on(seen, target) && (!back_to_promoted || configs_changed(seen));
-    if changed { detected(seen, target, now) } else { calm(seen, now, rest(seen)) }
+    if changed {
+        return detected(seen, target, now);
+    }
+    if let Route::Present { canary, foreign: Some(foreign) } = &seen.route
+        && *canary != seen.status.canary_weight
+    {
+        let who = &foreign.manager;
+        let way_out = "set the weights back, or release a new revision, which begins with all traffic on the primary";
+        return held(
+            seen,
+            now,
+            Report::new(Reason::ForeignWrite, format!("{who} gives the canary {canary} % while no rollout runs: {way_out}")),
+        );
+    }
+    calm(seen, now, rest(seen))
 }
 
 /// The report of a canary that has nothing to do.
@@ -342,6 +357,10 @@ fn detected(seen: &Observation, target: &Workload, now: Timestamp) -> Step {
             Effect::CopyToPrimary { id: super::observation::stamp(&checksum) },
             format!("creates {}", seen.spec.primary_name()),
         );
+    }
+    if seen.route.canary() > 0 {
+        // By a hand from outside, or left by a promotion that failed: a gate may stay closed for days.
+        return Step::act(Effect::SetWeights { canary: 0 }, "sends all traffic to the primary before the first step");
     }
     let gate = HookKind::ConfirmRollout;
     if seen.gates.contains(&gate) && !state.approved(gate, &checksum) {

@@ -573,3 +573,34 @@ fn a_clock_that_was_set_back_starts_a_new_interval_and_nothing_else() {
     assert!(world.said.last().is_some_and(|said| said.contains("set back")));
     world.run_until(Phase::Succeeded);
 }
+
+#[test]
+fn a_hand_on_the_route_at_rest_is_told_and_the_next_rollout_begins_with_the_primary() {
+    let mut world = ready();
+    world.seen.gates = vec![HookKind::ConfirmRollout];
+    world.seen.route =
+        Route::Present { canary: 60, foreign: Some(ForeignWrite { manager: "kubectl-edit".into(), resource_version: "9".into() }) };
+    world.rest();
+    let report = world.seen.engine().report.expect("a report");
+    assert!(report.0 == "foreign-write" && report.1.contains("kubectl-edit gives the canary 60 %"), "{report:?}");
+    world.release("two");
+    world.rest();
+    assert_eq!((world.seen.status.phase, world.seen.route.canary()), (Phase::Waiting, 0));
+}
+
+#[test]
+fn where_neither_primary_nor_canary_is_ready_the_weights_stay() {
+    let mut world = ready();
+    world.release("two");
+    world.run_until(Phase::Promoting);
+    world.rest();
+    let weight = world.seen.route.canary();
+    for workload in [&mut world.seen.primary, &mut world.seen.target] {
+        let state = &mut workload.as_mut().expect("a workload").state;
+        state.available = 0;
+        state.progressing_reason = Some("ProgressDeadlineExceeded".into());
+    }
+    world.run_until(Phase::Failed);
+    assert!(weight > 0);
+    assert_eq!((world.seen.route.canary(), world.seen.status.canary_weight), (weight, weight));
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body::{Body as _, Frame};
+use http_body::Frame;
 use kube::Client;
 use kube::client::Body;
 use tokio::time::{Instant, Sleep};

@@ -59,7 +59,7 @@ pub async fn serve(clusters: &[(String, Arc<ApiServer>)], folder: &Path) -> Resu
     let tls = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![cert.der().clone()], key).map_err(|e| certificate(&e))?;
     let tls = TlsAcceptor::from(Arc::new(tls));
     // A token of this run alone: loopback is open to every user of the machine.
-    let token: String = signing_key.serialize_der().iter().rev().take(20).map(|b| format!("{b:02x}")).collect();
+    let token = crate::domain::revision::sha256_hex(&signing_key.serialize_der());
     let mut tasks = JoinSet::new();
     let mut addresses = Vec::new();
     for (name, server) in clusters {

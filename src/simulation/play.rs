@@ -22,7 +22,7 @@ const LAST: &str = "9.9.9";
 /// How often the patient operator looks.
 const LOOK: Duration = Duration::from_secs(5);
 /// After it has come to rest, nothing may be written for this long.
-const REST: Duration = Duration::from_secs(60);
+const REST: Duration = Duration::from_mins(1);
 /// How often a fight over replicas goes on.
 const FIGHT: Duration = Duration::from_secs(3);
 

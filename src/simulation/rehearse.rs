@@ -117,7 +117,7 @@ pub async fn rehearse(rehearsal: &Rehearsal, disturbance: Disturbance) -> Result
         Disturbance::None => {}
         Disturbance::EndAfter(n) => engine.line.end_after(n),
         Disturbance::ReplyLost(n) => {
-            engine.line.set_weather(Some(std::sync::Arc::new(move |asked: &Asked<'_>| (asked.write == n).then_some(Trouble::ReplyLost))))
+            engine.line.set_weather(Some(std::sync::Arc::new(move |asked: &Asked<'_>| (asked.write == n).then_some(Trouble::ReplyLost))));
         }
     }
     let mut cast = Cast { bound: bound(&rehearsal.app), engine, writes: None };

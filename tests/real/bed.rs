@@ -49,6 +49,11 @@ impl Bed {
         Self { facts, pipe, process }
     }
 
+    /// Everything that the bed said of itself.
+    pub fn facts(&self) -> &Value {
+        &self.facts
+    }
+
     fn fact(&self, pointer: &str) -> &str {
         self.facts.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("the bed says nothing of {pointer}"))
     }

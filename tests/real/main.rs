@@ -15,6 +15,9 @@
 mod bad_cluster;
 mod bad_git;
 mod bed;
+mod contract;
+#[path = "../contract/mod.rs"]
+mod contract_list;
 mod demo;
 mod figures;
 mod program;

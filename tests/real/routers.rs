@@ -8,7 +8,7 @@ use crate::support::{seconds, until_true};
 
 const ROUTE: &str = "/apis/gateway.networking.k8s.io/v1/namespaces/app/httproutes/web";
 
-/// Percent that the canary gets by the HTTPRoute.
+/// Percent that the canary gets by the `HTTPRoute`.
 fn weight(cluster: &Cluster) -> Option<u64> {
     let route = cluster.get(ROUTE)?;
     let backends = route.pointer("/spec/rules/0/backendRefs").and_then(Value::as_array)?;

@@ -29,7 +29,7 @@ impl Double {
 
     fn handle(&mut self, request: &Request) -> Reply {
         let mut builder =
-            http::Request::builder().method(request.method.as_str()).uri(&request.target).header("user-agent", "tests/contract/1.0");
+            http::Request::builder().method(request.method.as_str()).uri(&request.target).header("user-agent", "contract/1.0");
         if !request.accept.is_empty() {
             builder = builder.header("accept", &request.accept);
         }
