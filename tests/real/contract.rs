@@ -12,5 +12,5 @@ fn the_record_is_what_a_real_server_answers() {
     let answers = transcript(&mut Real::new(bed.facts(), "one"), &operations);
     let report = differences(&recorded, &answers, 5);
     assert!(report.is_empty(), "{report}");
-    println!("{} operations: a real API server answers what is on record", operations.len());
+    println!("contract: {} operations, a real API server answers what is on record", operations.len());
 }

@@ -92,7 +92,7 @@ fn the_double_answers_as_the_real_server_did() {
     let most = std::env::var("CONTRACT_MOST").ok().and_then(|most| most.parse().ok()).unwrap_or(10);
     let report = differences(&answers, &found, most);
     assert!(report.is_empty(), "{report}");
-    println!("{} operations agree with the real server", operations.len());
+    println!("contract: {} operations agree with the real server", operations.len());
 }
 
 #[test]

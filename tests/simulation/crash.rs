@@ -69,7 +69,7 @@ fn every_write(kind: &str, disturb: impl Fn(u64) -> Disturbance + Sync) {
     .into_iter()
     .flatten()
     .collect();
-    println!("{} rollouts of {} kinds, {kind} each of their writes: {} ended differently", cases.len(), known.len(), failed.len());
+    println!("crashes: {} rollouts of {} kinds, {kind} each of their writes: {} ended differently", cases.len(), known.len(), failed.len());
     assert!(failed.is_empty(), "{}", failed.iter().take(3).cloned().collect::<Vec<_>>().join("\n"));
 }
 

@@ -207,7 +207,7 @@ fn every_step_is_as_on_the_real_server() {
             wrong.push(format!("{}:\n  {}", text(record, "name"), found.join("\n  ")));
         }
     }
-    println!("{} of {} steps agree with the real server", steps.len() - wrong.len(), steps.len());
+    println!("fields: {} of {} steps agree with the real server", steps.len() - wrong.len(), steps.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
@@ -234,5 +234,5 @@ fn doing_it_again_later_changes_nothing() {
             applies += 1;
         }
     }
-    println!("{updates} updates and {applies} applies change nothing when they come again");
+    println!("fields: {updates} updates and {applies} applies change nothing when they come again");
 }

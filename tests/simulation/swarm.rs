@@ -51,7 +51,7 @@ fn swarm(seeds: &[u64]) {
     #[expect(clippy::cast_precision_loss, reason = "a figure to be read")]
     let a_minute = rollouts as f64 / took.as_secs_f64() * 60.0;
     println!(
-        "{} seeds, {rollouts} rollouts, {} h of simulated time in {:.1} s: {a_minute:.0} rollouts a minute; {} failed",
+        "swarm: {} seeds, {rollouts} rollouts, {} h of simulated time in {:.1} s: {a_minute:.0} rollouts a minute; {} failed",
         seeds.len(),
         lasted.as_secs() / 3_600,
         took.as_secs_f64(),
@@ -84,7 +84,7 @@ fn seeds_that_failed_once_are_kept() {
 fn the_same_seed_leaves_the_same_trace() {
     let seeds: Vec<u64> = (0..number("SWARM").unwrap_or(USUAL)).step_by(usize::try_from(TWICE).expect("small")).collect();
     let differ: Vec<u64> = each(&seeds, |seed| (run(*seed).trace != run(*seed).trace).then_some(*seed)).into_iter().flatten().collect();
-    println!("{} seeds played twice, {} left another trace", seeds.len(), differ.len());
+    println!("swarm: {} seeds played twice, {} left another trace", seeds.len(), differ.len());
     assert_eq!(differ, Vec::<u64>::new());
     assert_ne!(run(1).trace, run(2).trace);
 }
