@@ -89,7 +89,8 @@ impl App {
     /// The Canary.
     #[must_use]
     pub fn canary(&self) -> Value {
-        let window = format!("{}s", self.interval.max(10));
+        // Four samples of a Prometheus that looks every five seconds.
+        let window = format!("{}s", self.interval.max(20));
         let mut analysis = json!({
             "interval": format!("{}s", self.interval), "threshold": self.threshold,
             "metrics": [

@@ -14,6 +14,7 @@
 //! | `line` | what kube's Client takes for the network, and what happens to requests on it |
 //! | `listener` | the same servers behind loopback TLS |
 //! | `cluster`, `process`, `app` | one of each |
+//! | `signal` | a value that many wait for, woken in a fixed order |
 //! | `stage` | a cluster with applications, engines and an operator |
 //! | `rehearse` | one rollout, ended after every write |
 //! | `plan`, `play` | whatever a seed says, then healing, then the question whether all came to its end |
