@@ -62,7 +62,7 @@ pub async fn run(cluster: Arc<Cluster>, source: Source, series: Arc<Series>, new
             news();
         }
         round += 1;
-        cluster.clock.sleep(STEP).await;
+        tokio::time::sleep(STEP).await;
     }
 }
 

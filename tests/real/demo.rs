@@ -27,13 +27,10 @@ fn the_story_is_told_and_every_key_works() {
     console.until(seconds(30), "all in the first release", |frame| {
         ["eks", "aks", "gke"].iter().all(|name| row(frame, name).contains("1.0.0"))
     });
+    let unreachable = |frame: &str| frame.contains("1 stale") || frame.contains("1 unreachable");
     console.until(seconds(60), "the bad release rolled back", |frame| frame.contains("failed checks"));
-    console
-        .until(seconds(60), "an approval waited for", |frame| row(frame, "aks").contains("1.1.0") && frame.contains("confirm-promotion"));
-    console.until(seconds(60), "a provider that cannot be reached", |frame| {
-        let row = row(frame, "eks");
-        row.contains("stale") || row.contains("unreachable")
-    });
+    console.until(seconds(60), "an approval waited for", |frame| frame.contains("waits for a human"));
+    console.until(seconds(60), "a provider that cannot be reached", unreachable);
     console.keys("?");
     console.shows("approve");
     console.keys("\x1b");
@@ -91,7 +88,7 @@ fn without_a_terminal_it_says_what_else_there_is() {
     let said = home.run(&["demo"]);
     assert_eq!(said.code, 2, "{said:?}");
     assert!(said.err.contains("needs a terminal") && said.err.contains("--snapshot fleet"), "{said:?}");
-    let frame = home.expect(0, &["demo", "--snapshot", "fleet", "--size", "80x24"]).out;
+    let frame = home.expect(0, &["--snapshot", "fleet", "--size", "80x24", "demo"]).out;
     assert!(["eks", "aks", "gke"].iter().all(|name| !row(&frame, name).is_empty()), "{frame}");
     for (words, told) in [(["--speed", "0"], "1..=60"), (["--providers", "0"], "1..=200"), (["--seed", "x"], "invalid digit")] {
         let said = home.run(&["demo", words[0], words[1]]);
@@ -110,10 +107,46 @@ fn the_clusters_are_served_to_other_programs() {
     let daemon = outside.daemon(&[]);
     outside.until(seconds(60), &["status", "-o", "json"], |said| {
         let said = said.json();
-        let providers = said["providers"].as_array().cloned().unwrap_or_default();
-        let phases: Vec<&Value> = providers.iter().filter_map(|p| p["canaries"].as_array()).flatten().map(|c| &c["phase"]).collect();
-        providers.len() == 4 && phases.len() == 8 && phases.iter().all(|phase| *phase == "Initialized")
+        let contexts = said["contexts"].as_array().cloned().unwrap_or_default();
+        let phases: Vec<&Value> = contexts.iter().filter_map(|c| c["canaries"].as_array()).flatten().map(|c| &c["phase"]).collect();
+        contexts.len() == 4 && phases.len() == 8 && phases.iter().all(|phase| *phase != "Initializing" && *phase != "New")
     });
     assert_eq!(daemon.stop(), 0);
     assert_eq!(serving.terminate(seconds(10)), 0);
+}
+
+/// Figures of a large demo: time to the first frame and to live rows, memory, and processor time at rest.
+#[test]
+fn sixty_providers() {
+    let home = home("sixty");
+    let mut console = Terminal::start(&home, &["demo", "--providers", "60"]);
+    let started = std::time::Instant::now();
+    console.until(seconds(10), "the first frame", |frame| frame.contains("PILOTHOUSE"));
+    let first = console.first_frame().unwrap_or_default();
+    console.until(seconds(60), "sixty live rows", |frame| frame.contains("60 live"));
+    let live = started.elapsed();
+    // What its start takes is not what it takes while it runs.
+    std::thread::sleep(seconds(20));
+    let (before, _) = used(console.id());
+    std::thread::sleep(seconds(20));
+    let (after, memory) = used(console.id());
+    println!(
+        "demo of 60 providers: first frame {} ms, all live {} ms, {memory} MiB, {:.1} % of a core",
+        first.as_millis(),
+        live.as_millis(),
+        (after - before) / 20.0 * 100.0
+    );
+    console.keys("q");
+    assert_eq!(console.ends(seconds(15)), 0);
+}
+
+/// Seconds of processor time so far, and resident memory in MiB.
+fn used(id: u32) -> (f64, u64) {
+    let read = |name: &str| std::fs::read_to_string(format!("/proc/{id}/{name}")).expect("a running process");
+    let stat = read("stat");
+    let fields: Vec<f64> =
+        stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2).filter_map(|f| f.parse().ok()).collect();
+    let resident = read("status").lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<u64>().ok());
+    // Linux counts in hundredths of a second.
+    (fields.iter().sum::<f64>() / 100.0, resident.unwrap_or(0) / 1024)
 }

@@ -11,9 +11,9 @@ use pilothouse::simulation::play::{Outcome, play};
 use crate::{each, in_virtual_time};
 
 /// Seeds of one run of the tests.
-const USUAL: u64 = 1_000;
+const USUAL: u64 = 600;
 /// Every so many seeds are played twice.
-const TWICE: u64 = 25;
+const TWICE: u64 = 15;
 
 const KEPT: &str = include_str!("seeds.txt");
 

@@ -211,6 +211,12 @@ impl ApiServer {
         self.state().store.compact();
     }
 
+    /// From now on so many events of each resource are kept in any case; a real server keeps 100, which is much memory
+    /// for a fleet in one process.
+    pub fn keep_events(&self, kept: usize) {
+        self.state().store.keep(kept);
+    }
+
     /// From now on events reach watchers so much later than they happen; their order stays.
     pub fn set_watch_lag(&self, lag: Duration) {
         self.lag.send_replace(lag);

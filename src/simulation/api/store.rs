@@ -129,7 +129,7 @@ impl Collection {
         self.changed.subscribe()
     }
 
-    fn record(&mut self, event: Event) {
+    fn record(&mut self, event: Event, kept: usize) {
         if let Some(previous) = &event.previous {
             previous.pack(true);
         }
@@ -138,7 +138,7 @@ impl Collection {
         }
         let (version, now) = (event.version, event.at);
         self.events.push_back(Arc::new(event));
-        while self.events.len() > KEPT && self.events.front().is_some_and(|oldest| now.duration_since(oldest.at) > FRESH) {
+        while self.events.len() > kept && self.events.front().is_some_and(|oldest| now.duration_since(oldest.at) > FRESH) {
             self.forgotten = self.events.pop_front().map_or(self.forgotten, |oldest| oldest.version);
         }
         self.changed.set(version);
@@ -152,16 +152,23 @@ pub(super) struct Store {
     newest: signal::Sender<u64>,
     /// What was written last, decoded: it is what is most likely to be written again.
     warm: VecDeque<Arc<Object>>,
+    /// So many events of each resource are kept in any case.
+    kept: usize,
 }
 
 impl Store {
     pub(super) fn new() -> Self {
-        Self { version: FIRST, collections: BTreeMap::new(), newest: signal::Sender::new(FIRST), warm: VecDeque::new() }
+        Self { version: FIRST, collections: BTreeMap::new(), newest: signal::Sender::new(FIRST), warm: VecDeque::new(), kept: KEPT }
     }
 
     /// The newest resourceVersion.
     pub(super) fn version(&self) -> u64 {
         self.version
+    }
+
+    /// Changes how many events of each resource are kept in any case.
+    pub(super) fn keep(&mut self, kept: usize) {
+        self.kept = kept;
     }
 
     /// Woken at every change of anything.
@@ -202,7 +209,7 @@ impl Store {
         if let Some(collection) = self.collections.get_mut(resource) {
             let previous = collection.objects.insert(object.key(), Arc::clone(&object));
             let change = if previous.is_some() { Change::Updated } else { Change::Created };
-            collection.record(event(version, change, &object, previous, now));
+            collection.record(event(version, change, &object, previous, now), self.kept);
         }
         self.newest.set(version);
         self.warm.push_back(Arc::clone(&object));
@@ -221,7 +228,7 @@ impl Store {
         if let Some(collection) = self.collections.get_mut(resource)
             && let Some(previous) = collection.objects.remove(&object.key())
         {
-            collection.record(event(version, Change::Deleted, &object, Some(previous), now));
+            collection.record(event(version, Change::Deleted, &object, Some(previous), now), self.kept);
         }
         self.newest.set(version);
         object

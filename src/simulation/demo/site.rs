@@ -58,6 +58,9 @@ const FOLDER: &str = "app";
 /// The kustomization in it.
 const KUSTOMIZATION: &str = "app/kustomization.yaml";
 
+/// Events of each resource that a cluster of the demo keeps for watches that break off.
+const EVENTS: usize = 8;
+
 /// One provider.
 pub struct Site {
     pub name: String,
@@ -76,6 +79,7 @@ impl Site {
         let seed = seed.wrapping_mul(1_000).wrapping_add(u64::try_from(number).unwrap_or(0));
         let options = Options { seed, mesh: cloud.mesh(), ..Options::default() };
         let cluster = SimulatedCluster::start(&name, seed, clock, options);
+        cluster.server.keep_events(EVENTS);
         let line = Line::new(Arc::clone(&cluster.server), "you", None);
         line.hold();
         Self { repository: folder.join(format!("{name}.git")), name, cloud, cluster, line }

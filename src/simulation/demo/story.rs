@@ -14,10 +14,20 @@ use crate::kubernetes::json::text;
 use crate::kubernetes::{observe, verbs};
 use crate::simulation::line::Line;
 
-/// Seconds of the story before it is told again.
+/// Seconds of the story of three providers before it is told again.
 const LENGTH: u64 = 600;
-/// Seconds between neighbours of the same cloud, so that a large fleet does not move in step.
-const STAGGER: u64 = 37;
+/// Seconds between neighbours of the same cloud: in a large fleet a few move at a time, as in life.
+const STAGGER: u64 = 120;
+
+/// Seconds of the story of so many providers.
+fn length(providers: usize) -> u64 {
+    LENGTH + last(providers)
+}
+
+/// Seconds by which the last providers come later than the first.
+fn last(providers: usize) -> u64 {
+    u64::try_from(providers.saturating_sub(1) / 3).unwrap_or(0) * STAGGER
+}
 
 /// One moment of the story.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +69,7 @@ fn release(telling: u32, n: u32, seed: u64) -> Release {
 fn telling(clouds: &[Cloud]) -> Vec<(u64, Option<usize>, Beat)> {
     let mut all: Vec<_> = VENDOR.iter().map(|(at, beat)| (*at, None, *beat)).collect();
     for (index, cloud) in clouds.iter().enumerate() {
-        let later = u64::try_from(index / 3).unwrap_or(0) * STAGGER % (LENGTH / 3);
+        let later = u64::try_from(index / 3).unwrap_or(0) * STAGGER;
         all.extend(beats(*cloud).iter().map(|(at, beat)| (at + later, Some(index), *beat)));
     }
     all.sort_by_key(|(at, ..)| *at);
@@ -84,7 +94,7 @@ pub(super) async fn tell(demo: Arc<Demo>) {
             }
         }
         let passed = demo.clock.running().saturating_sub(begun);
-        demo.clock.sleep(Duration::from_secs(LENGTH).saturating_sub(passed)).await;
+        demo.clock.sleep(Duration::from_secs(length(clouds.len())).saturating_sub(passed)).await;
     }
 }
 
@@ -149,7 +159,7 @@ mod tests {
         assert!(!has(0, Beat::Bump(3)), "one is behind");
         assert!(has(1, Beat::Bump(1)), "one waits for approval");
         assert!(has(2, Beat::Bump(2)) && release(0, 2, 1).quality != Quality::Good, "one release is bad");
-        assert!(all.is_sorted_by_key(|(at, ..)| *at) && all.iter().all(|(at, ..)| *at < LENGTH));
+        assert!(all.is_sorted_by_key(|(at, ..)| *at) && all.iter().all(|(at, ..)| *at < length(3)));
         // A release is tagged before anybody pins it.
         for (at, _, beat) in &all {
             if let Beat::Bump(n) = beat {
@@ -165,6 +175,7 @@ mod tests {
         let mut at: Vec<_> = telling(&clouds).into_iter().filter(|(_, _, b)| matches!(b, Beat::Bump(1))).map(|(at, ..)| at).collect();
         let all = at.len();
         at.dedup();
-        assert!(all == 40 && at.len() > 25, "{} of {all} moments differ", at.len());
+        assert!(all == 40 && at.len() == 40, "{} of {all} moments differ", at.len());
+        assert!(at.last().is_some_and(|at| *at < length(60)));
     }
 }

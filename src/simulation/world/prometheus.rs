@@ -1,8 +1,10 @@
 //! The cluster's Prometheus: its HTTP API over the series of the traffic, sampled at intervals and seen with a delay.
 //! <https://prometheus.io/docs/prometheus/latest/querying/api/>
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::rc::Rc;
 
 use http::Method;
 use jiff::Timestamp;
@@ -42,7 +44,11 @@ struct Evaluation<'a> {
     /// The newest scrape that can be seen.
     visible: i64,
     lie: Option<Behaviour>,
+    found: &'a Found<'a>,
 }
+
+/// The series of each selector of one query, by the selector's place: a range asks for the same ones at every step.
+type Found<'a> = RefCell<BTreeMap<usize, Rc<Vec<Series<'a>>>>>;
 
 impl World {
     /// The answer of the cluster's Prometheus to a request, as status and body.
@@ -75,7 +81,7 @@ impl World {
         let expr = expression(fields)?;
         let at = time(fields, "time")?.unwrap_or(now.as_millisecond());
         let stamp = seconds(at);
-        Ok(match self.evaluate(now, at, &expr)? {
+        Ok(match self.evaluate(now, at, &expr, &Found::default())? {
             Answer::Scalar(value) => {
                 json!({"resultType": "scalar", "result": [stamp, number(value)]})
             }
@@ -107,9 +113,10 @@ impl World {
             );
         }
         let mut series: BTreeMap<BTreeMap<String, String>, Vec<Value>> = BTreeMap::new();
+        let found = Found::default();
         for index in 0..=(end - start) / step {
             let at = start + index * step;
-            let samples = match self.evaluate(now, at, &expr)? {
+            let samples = match self.evaluate(now, at, &expr, &found)? {
                 Answer::Scalar(value) => vec![Sample { labels: BTreeMap::new(), value }],
                 Answer::Vector(samples) => samples,
             };
@@ -121,7 +128,7 @@ impl World {
         Ok(json!({"resultType": "matrix", "result": result}))
     }
 
-    fn evaluate(&self, now: Timestamp, at: i64, expr: &Expr) -> Result<Answer, String> {
+    fn evaluate<'a>(&'a self, now: Timestamp, at: i64, expr: &Expr, found: &'a Found<'a>) -> Result<Answer, String> {
         let frozen = match self.faults.metrics {
             Some(MetricsFault::Frozen(since)) => Some(since.as_millisecond()),
             _ => None,
@@ -135,7 +142,7 @@ impl World {
             Some(MetricsFault::AlwaysBad) => Some(BAD),
             _ => None,
         };
-        let mut answer = Evaluation { world: self, at, visible: now.min(at).min(now - delay), lie }.of(expr)?;
+        let mut answer = Evaluation { world: self, at, visible: now.min(at).min(now - delay), lie, found }.of(expr)?;
         if let (Some(MetricsFault::NotANumber), Answer::Vector(samples)) = (self.faults.metrics, &mut answer) {
             for sample in samples {
                 sample.value = f64::NAN;
@@ -154,7 +161,7 @@ impl World {
     }
 }
 
-impl Evaluation<'_> {
+impl<'a> Evaluation<'a> {
     fn of(&self, expr: &Expr) -> Result<Answer, String> {
         Ok(match expr {
             Expr::Number(value) => Answer::Scalar(*value),
@@ -183,11 +190,13 @@ impl Evaluation<'_> {
         })
     }
 
-    fn series(&self, selector: &Selector) -> Vec<Series<'_>> {
+    fn series(&self, selector: &Selector) -> Rc<Vec<Series<'a>>> {
         if self.world.faults.metrics == Some(MetricsFault::Empty) {
-            return Vec::new();
+            return Rc::default();
         }
-        select(self.world.traffic.all(), selector)
+        let place = std::ptr::from_ref(selector).addr();
+        let mut found = self.found.borrow_mut();
+        Rc::clone(found.entry(place).or_insert_with(|| Rc::new(select(self.world.traffic.all(), selector))))
     }
 
     fn newest(&self, selector: &Selector) -> Vec<Sample> {

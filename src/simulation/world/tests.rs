@@ -119,6 +119,7 @@ fn a_broken_prometheus_answers_as_its_fault_says() {
     let now = bench.now();
     with(&mut bench, MetricsFault::Frozen(now));
     bench.weights(0);
+    bench.world.options.load_tester_per_second = 0.0;
     bench.run(120);
     assert!((rate(&bench).expect("a rate") - before).abs() < 1e-9);
     for (fault, status, words) in [
