@@ -1,6 +1,7 @@
 //! One context: connect, watch, drive where told to, and say how it stands. It never ends by itself, and
 //! nothing it does can delay another.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -53,6 +54,8 @@ pub struct Context {
     series: Arc<Series>,
     pub sync: Option<Arc<SyncStatus>>,
     changed: Arc<Notify>,
+    /// Something of this context has changed since its view was taken last.
+    dirty: Arc<AtomicBool>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -78,6 +81,7 @@ impl Context {
             settings,
             contexts,
             changed,
+            dirty: Arc::new(AtomicBool::new(true)),
         })
     }
 
@@ -95,12 +99,25 @@ impl Context {
 
     fn set_link(&self, link: Link) {
         *lock(&self.link) = link;
+        self.ring();
+    }
+
+    fn ring(&self) {
+        self.dirty.store(true, Ordering::Release);
         self.changed.notify_one();
     }
 
     fn news(&self) -> Arc<dyn Fn() + Send + Sync> {
-        let changed = Arc::clone(&self.changed);
-        Arc::new(move || changed.notify_one())
+        let (changed, dirty) = (Arc::clone(&self.changed), Arc::clone(&self.dirty));
+        Arc::new(move || {
+            dirty.store(true, Ordering::Release);
+            changed.notify_one();
+        })
+    }
+
+    /// Whether the view is another one than when this was asked last.
+    pub(super) fn take_news(&self) -> bool {
+        self.dirty.swap(false, Ordering::AcqRel)
     }
 
     /// Connects, and stays connected, until the task is dropped.
@@ -235,7 +252,7 @@ impl Context {
             lease.release().await;
             // Last: whoever waits for the hand-over waits for this.
             *lock(&self.lease) = None;
-            self.changed.notify_one();
+            self.ring();
         }
     }
 
@@ -324,12 +341,15 @@ impl Context {
             }
             if let Some((since, why)) = show::degraded(&cluster).or(silent).or_else(|| unheard.clone()) {
                 self.stale(since, why);
+                if news {
+                    self.ring();
+                }
             } else {
                 let was_live = std::mem::replace(&mut *lock(&self.link), Link::Live).is_live();
                 // A quiet cluster is shown anew now and then for the age of its data alone.
                 if news || !was_live || told.elapsed() >= LOOK {
                     told = tokio::time::Instant::now();
-                    self.changed.notify_one();
+                    self.ring();
                 }
             }
         }
@@ -345,7 +365,7 @@ impl Context {
         if *link != next {
             *link = next;
             drop(link);
-            self.changed.notify_one();
+            self.ring();
         }
     }
 

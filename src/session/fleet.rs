@@ -166,11 +166,18 @@ impl Session {
 type Refs = (Vec<RefView>, Vec<String>);
 
 async fn publish(contexts: Vec<Arc<Context>>, refs: watch::Receiver<Refs>, changed: Arc<Notify>, out: watch::Sender<Arc<FleetView>>) {
+    let mut views: Vec<_> = contexts.iter().map(|c| c.view()).collect();
     loop {
         changed.notified().await;
         tokio::time::sleep(GATHER).await;
+        for (context, view) in contexts.iter().zip(&mut views) {
+            // A view of a large cluster takes its time; most changes are of one.
+            if context.take_news() {
+                *view = context.view();
+            }
+        }
         let (refs, problems) = refs.borrow().clone();
-        out.send_replace(Arc::new(FleetView { contexts: contexts.iter().map(|c| c.view()).collect(), refs, problems }));
+        out.send_replace(Arc::new(FleetView { contexts: views.clone(), refs, problems }));
     }
 }
 

@@ -32,7 +32,7 @@ fn the_story_is_told_and_every_key_works() {
     console.until(seconds(60), "an approval waited for", |frame| frame.contains("waits for a human"));
     console.until(seconds(60), "a provider that cannot be reached", unreachable);
     console.keys("?");
-    console.shows("approve");
+    console.shows("open the gate that waits");
     console.keys("\x1b");
     console.keys("W");
     console.shows("y confirms");
