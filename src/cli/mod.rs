@@ -176,7 +176,12 @@ pub fn main() -> ExitCode {
     // Every watch is a connection; the soft limit of most shells is too low for a fleet.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let logs = if cli.global.daemon { telemetry::to_stdout() } else { telemetry::to_file(&config::state_folder()) };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if matches!(cli.command, Some(Command::Demo(_))) {
+        // Its repositories are folders of this machine: nothing hangs, and each thread more is memory.
+        builder.max_blocking_threads(2);
+    }
+    let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             output::complain(&format!("pilothouse: cannot start: {error}"));

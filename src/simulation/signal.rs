@@ -101,7 +101,10 @@ impl<T: Copy> Receiver<T> {
             if state.closed {
                 return Poll::Ready(Err(Closed));
             }
-            state.waiting.insert(self.number, context.waker().clone());
+            let before = state.waiting.insert(self.number, context.waker().clone());
+            drop(state);
+            // A waker may hold the last of a task, which may hold a receiver.
+            drop(before);
             Poll::Pending
         })
         .await
@@ -110,7 +113,8 @@ impl<T: Copy> Receiver<T> {
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        lock(&self.state).waiting.remove(&self.number);
+        let waiting = lock(&self.state).waiting.remove(&self.number);
+        drop(waiting);
     }
 }
 

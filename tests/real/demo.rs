@@ -50,7 +50,11 @@ fn the_story_is_told_and_every_key_works() {
     console.shows("bump gke to 1.0.0 ");
     console.keys("gke");
     console.shows_within(seconds(20), "✓ done bump gke to 1.0.0");
-    console.keys("q");
+    console.keys(":");
+    console.shows("tab completes");
+    console.keys("fleet");
+    console.keys(ENTER);
+    console.shows("PINNED→APPLIED");
     console.keys("q");
     assert_eq!(console.ends(seconds(15)), 0);
     console.assert_given_back();
