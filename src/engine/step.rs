@@ -339,6 +339,12 @@ fn post_rollout(seen: &Observation, now: Timestamp) -> Option<Step> {
     }
 }
 
+/// Traffic that a canary has before its first step: from the rollout before, from a promotion that failed, or by a hand
+/// from outside.
+fn primary_first(seen: &Observation) -> Option<Step> {
+    (seen.route.canary() > 0).then(|| Step::act(Effect::SetWeights { canary: 0 }, "sends all traffic to the primary before the first step"))
+}
+
 /// A new revision: asks the confirm-rollout gate, then scales up and starts.
 fn detected(seen: &Observation, target: &Workload, now: Timestamp) -> Step {
     if let Some(step) = mend(seen) {
@@ -358,9 +364,9 @@ fn detected(seen: &Observation, target: &Workload, now: Timestamp) -> Step {
             format!("creates {}", seen.spec.primary_name()),
         );
     }
-    if seen.route.canary() > 0 {
-        // By a hand from outside, or left by a promotion that failed: a gate may stay closed for days.
-        return Step::act(Effect::SetWeights { canary: 0 }, "sends all traffic to the primary before the first step");
+    if let Some(step) = primary_first(seen) {
+        // Before the gate, which may stay closed for days.
+        return step;
     }
     let gate = HookKind::ConfirmRollout;
     if seen.gates.contains(&gate) && !state.approved(gate, &checksum) {
@@ -395,8 +401,8 @@ pub(super) fn close_gate(seen: &Observation, gate: HookKind, phase: Phase, now: 
 /// Starts (or starts again) the rollout of what the target is now. `say` comes before its own events.
 pub(super) fn start(seen: &Observation, target: &Workload, mut state: EngineState, mut say: Vec<Say>, now: Timestamp) -> Step {
     let restart = seen.status.phase.is_analysed();
-    if seen.route.canary() > 0 {
-        return Step::act(Effect::SetWeights { canary: 0 }, "sends all traffic to the primary before the first step");
+    if let Some(step) = primary_first(seen) {
+        return step;
     }
     if target.replicas == 0 {
         let replicas = seen.primary.as_ref().map_or(1, |p| p.replicas.max(1));

@@ -33,20 +33,9 @@ impl Router for Istio {
         virtual_service(spec, weight)
     }
 
-    fn weight(&self, spec: &CanarySpec, live: &Value) -> Result<Option<i64>, String> {
-        let (primary, canary) = destinations(spec);
-        let routes = live.pointer("/spec/http").and_then(Value::as_array).into_iter().flatten();
-        let of = |route: &Value, host: &str| -> Option<i64> {
-            let found =
-                route.get("route")?.as_array()?.iter().find(|d| d.pointer("/destination/host").and_then(Value::as_str) == Some(host))?;
-            Some(found.get("weight").and_then(Value::as_i64).unwrap_or(0))
-        };
-        for route in routes {
-            if let (Some(p), Some(c)) = (of(route, &primary), of(route, &canary)) {
-                return super::percent("VirtualService", spec, p, c).map(Some);
-            }
-        }
-        Ok(None)
+    fn part(&self, rule: &Value, name: &str) -> Option<i64> {
+        let found = rule.get("route")?.as_array()?.iter().find(|d| d.pointer("/destination/host").and_then(Value::as_str) == Some(name))?;
+        Some(found.get("weight").and_then(Value::as_i64).unwrap_or(0))
     }
 
     fn edit(&self, spec: &CanarySpec, live: &Value, weight: i64) -> Value {

@@ -37,20 +37,10 @@ impl Router for Linkerd {
         json!({"parentRefs": [parent], "rules": [rule]})
     }
 
-    fn weight(&self, spec: &CanarySpec, live: &Value) -> Result<Option<i64>, String> {
-        let (primary, canary) = super::destinations(spec);
-        let rules = live.pointer("/spec/rules").and_then(Value::as_array).into_iter().flatten();
+    fn part(&self, rule: &Value, name: &str) -> Option<i64> {
+        let found = rule.get("backendRefs")?.as_array()?.iter().find(|b| b.get("name").and_then(Value::as_str) == Some(name))?;
         // A backend without a weight has one part.
-        let of = |rule: &Value, name: &str| -> Option<i64> {
-            let found = rule.get("backendRefs")?.as_array()?.iter().find(|b| b.get("name").and_then(Value::as_str) == Some(name))?;
-            Some(found.get("weight").and_then(Value::as_i64).unwrap_or(1))
-        };
-        for rule in rules {
-            if let (Some(p), Some(c)) = (of(rule, &primary), of(rule, &canary)) {
-                return super::percent("HTTPRoute", spec, p, c).map(Some);
-            }
-        }
-        Ok(None)
+        Some(found.get("weight").and_then(Value::as_i64).unwrap_or(1))
     }
 
     fn edit(&self, spec: &CanarySpec, live: &Value, weight: i64) -> Value {

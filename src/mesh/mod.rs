@@ -35,11 +35,26 @@ pub trait Router: Sync {
     /// `spec` of a new route that gives the canary `weight` percent.
     fn fresh(&self, spec: &CanarySpec, weight: i64) -> Value;
 
+    /// The weight that `rule`, one of those at [`Router::weights_at`], gives the Service `name`; `None` where it does not name it.
+    fn part(&self, rule: &Value, name: &str) -> Option<i64>;
+
     /// Percent that the canary has by the route; `None` where no rule is ours.
     ///
     /// # Errors
     /// A sentence when the weights do not add up to 100: nobody can say then where traffic goes.
-    fn weight(&self, spec: &CanarySpec, live: &Value) -> Result<Option<i64>, String>;
+    fn weight(&self, spec: &CanarySpec, live: &Value) -> Result<Option<i64>, String> {
+        let (primary, canary) = destinations(spec);
+        let rules = self.weights_at().iter().try_fold(live, |value, key| value.get(key)).and_then(Value::as_array);
+        let ours = rules.into_iter().flatten().find_map(|rule| Some((self.part(rule, &primary)?, self.part(rule, &canary)?)));
+        match ours {
+            None => Ok(None),
+            Some((p, c)) if p + c == 100 && (0..=100).contains(&c) => Ok(Some(c)),
+            Some((p, c)) => {
+                let (kind, name) = (self.kind(), spec.service_name());
+                Err(format!("{kind} {name}: weights {p} and {c} do not add up to 100; correct them, or delete the object"))
+            }
+        }
+    }
 
     /// `live` with the canary at `weight` percent and everything else of ours as the Canary says; whatever
     /// else stands in the object stays.
@@ -67,13 +82,4 @@ pub fn router(provider: &str) -> Option<&'static dyn Router> {
 pub fn destinations(spec: &CanarySpec) -> (String, String) {
     let base = spec.service_name();
     (format!("{base}-primary"), format!("{base}-canary"))
-}
-
-/// The canary's part of two weights.
-fn percent(kind: &str, spec: &CanarySpec, primary: i64, canary: i64) -> Result<i64, String> {
-    if primary + canary == 100 && (0..=100).contains(&canary) {
-        return Ok(canary);
-    }
-    let name = spec.service_name();
-    Err(format!("{kind} {name}: weights {primary} and {canary} do not add up to 100; correct them, or delete the object"))
 }

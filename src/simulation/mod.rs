@@ -23,6 +23,7 @@
 
 pub mod api;
 pub mod app;
+mod base64;
 pub mod check;
 pub mod cluster;
 pub mod demo;

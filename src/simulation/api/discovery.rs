@@ -4,7 +4,7 @@ use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::base64;
+use super::super::base64;
 use super::kinds::{Kinds, Resource, Version, priority};
 use super::object::encode;
 use super::server::{self, ApiServer, Reply, TEXT};

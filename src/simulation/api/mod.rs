@@ -5,7 +5,6 @@
 //! served at all.
 
 mod ask;
-mod base64;
 mod definitions;
 mod delete;
 mod discovery;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use super::super::base64;
 use super::ask::Ask;
-use super::base64;
 use super::object::{Object, Representation};
 use super::selectors::Selection;
 use super::server::{self, Reply};

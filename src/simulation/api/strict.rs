@@ -219,11 +219,7 @@ fn lost(before: &Value, after: &Value, path: &mut String, found: &mut Vec<String
 
 fn is_empty(value: &Value) -> bool {
     match value {
-        Value::Null => true,
-        Value::Bool(flag) => !flag,
-        Value::Number(number) => number.as_f64() == Some(0.0),
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
         Value::Object(fields) => fields.values().all(is_empty),
+        other => fields::is_zero(other),
     }
 }

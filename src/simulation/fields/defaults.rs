@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::super::base64::{STANDARD, encode};
 use super::types::{Field, Items, Mark, Scalar, Struct, Type, table};
 use super::{pods, quantity, resets};
 
@@ -157,6 +158,7 @@ fn fill_value(kind: &Type, value: &mut Value) {
     }
 }
 
+/// Whether a field of this value is left out where Go says `omitempty`.
 pub fn is_zero(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -267,18 +269,8 @@ fn secret(secret: &mut Map<String, Value>) {
     }
 }
 
-/// RFC 4648, with padding.
 fn base64(text: &str) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::with_capacity(text.len().div_ceil(3) * 4);
-    for chunk in text.as_bytes().chunks(3) {
-        let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for at in 0..4 {
-            let index = (bits >> (18 - 6 * at)) as usize & 63;
-            out.push(if at <= chunk.len() { char::from(ALPHABET[index]) } else { '=' });
-        }
-    }
-    out
+    encode(text.as_bytes(), STANDARD)
 }
 
 fn job(job: &mut Map<String, Value>) {

@@ -25,6 +25,7 @@ use serde_json::Value;
 
 pub use apply::apply;
 pub use completion::complete;
+pub use defaults::is_zero;
 pub use update::update;
 pub use validation::{Cause, validate};
 

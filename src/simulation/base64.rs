@@ -1,4 +1,4 @@
-//! Base 64 (RFC 4648), for continue tokens and hashes: too little for a dependency.
+//! Base 64 (RFC 4648), for Secrets, continue tokens and hashes: too little for a dependency.
 
 /// The alphabet of most uses.
 pub(super) const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
