@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use serde_json::json;
 
-use crate::bed::{Bed, Cluster};
+use crate::bed::Bed;
 use crate::program::Home;
-use crate::rollout::Course;
+use crate::rollout::{Course, image, populate};
 use crate::support::{free_port, holds, seconds, until_true};
 
 /// A cluster for each case of blindness, shared as long as one of them runs.
@@ -41,30 +41,15 @@ fn knows_nothing() -> u16 {
     port
 }
 
-fn populate(cluster: &Cluster) {
-    cluster.create("/api/v1/namespaces", &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "app"}}));
-    let template = json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "main", "image": "example.com/app:1", "ports": [{"containerPort": 80}]}]}});
-    cluster.create(
-        "/apis/apps/v1/namespaces/app/deployments",
-        &json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
-            "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "web"}}, "template": template}}),
-    );
-    let metric = json!({"name": "request-success-rate", "thresholdRange": {"min": 99}, "interval": "30s"});
-    cluster.create(
-        "/apis/flagger.app/v1beta1/namespaces/app/canaries",
-        &json!({"apiVersion": "flagger.app/v1beta1", "kind": "Canary", "metadata": {"name": "web"},
-            "spec": {"targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
-                "service": {"port": 80}, "analysis": {"interval": "10s", "threshold": 2, "stepWeight": 50, "maxWeight": 50, "metrics": [metric]}}}),
-    );
-}
-
 fn never_promoted(name: &str, port: u16) {
     let bed = blind();
     let cluster = bed.cluster(name);
     let home = Home::new("blind", &bed.kubeconfig());
     home.expect(0, &["crds", "--install", "--context", name]);
     let _daemon = home.daemon(&["--context", name, "--mesh", "istio", "--prometheus", &format!("http://127.0.0.1:{port}")]);
-    populate(&cluster);
+    let metric = json!({"name": "request-success-rate", "thresholdRange": {"min": 99}, "interval": "30s"});
+    let analysis = json!({"interval": "10s", "threshold": 2, "stepWeight": 50, "maxWeight": 50, "metrics": [metric]});
+    populate(&cluster, "web", "example.com/app:1", &json!({"service": {"port": 80}, "analysis": analysis}));
     until_true(seconds(90), "Initialized", || cluster.phase("web") == "Initialized");
     let course = Course::follow(&cluster, "web");
     cluster.patch(
@@ -105,7 +90,9 @@ fn beside_a_flagger_nothing_is_written() {
     let gke = bed.cluster("gke");
     let home = Home::on("foreign", &bed);
     // Flagger's own canary, so that both see work to do.
-    canary(&gke);
+    let analysis = json!({"interval": "10s", "threshold": 5, "stepWeight": 20, "maxWeight": 60});
+    let spec = json!({"progressDeadlineSeconds": 60, "service": {"port": 9898}, "analysis": analysis});
+    populate(&gke, "backend", &image("6.0.0"), &spec);
     let daemon = home.daemon(&[]);
     until_true(seconds(30), "the daemon's word about Flagger", || daemon.log().contains("observing only"));
     until_true(seconds(90), "Flagger's Initialized", || gke.phase("backend") == "Initialized");
@@ -123,20 +110,4 @@ fn beside_a_flagger_nothing_is_written() {
     assert_eq!(daemon.stop(), 0);
     assert_eq!(writes(&gke.requests(0)), Vec::<String>::new());
     assert!(gke.get("/apis/coordination.k8s.io/v1/namespaces/pilothouse-system/leases/pilothouse").is_none(), "a lease was made");
-}
-
-fn canary(cluster: &Cluster) {
-    cluster.create("/api/v1/namespaces", &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "app"}}));
-    let template = json!({"metadata": {"labels": {"app": "backend"}}, "spec": {"containers": [{"name": "main", "image": "stefanprodan/podinfo:6.0.0", "ports": [{"containerPort": 9898}]}]}});
-    cluster.create(
-        "/apis/apps/v1/namespaces/app/deployments",
-        &json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "backend"},
-            "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "backend"}}, "template": template}}),
-    );
-    cluster.create(
-        "/apis/flagger.app/v1beta1/namespaces/app/canaries",
-        &json!({"apiVersion": "flagger.app/v1beta1", "kind": "Canary", "metadata": {"name": "backend"},
-            "spec": {"targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "backend"}, "progressDeadlineSeconds": 60,
-                "service": {"port": 9898}, "analysis": {"interval": "10s", "threshold": 5, "stepWeight": 20, "maxWeight": 60}}}),
-    );
 }

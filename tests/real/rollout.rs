@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::bed::{Bed, Cluster, text};
 use crate::program::Home;
@@ -15,6 +15,26 @@ pub const SERVICES: [&str; 2] = ["backend", "frontend"];
 
 pub fn image(tag: &str) -> String {
     format!("stefanprodan/podinfo:{tag}")
+}
+
+/// Namespace `app` with the Deployment `name`, one pod of `image` with a container `main`, and its Canary, whose target
+/// is added to `spec`.
+pub fn populate(cluster: &Cluster, name: &str, image: &str, spec: &Value) {
+    cluster.create("/api/v1/namespaces", &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "app"}}));
+    let port = &spec["service"]["port"];
+    let template = json!({"metadata": {"labels": {"app": name}},
+        "spec": {"containers": [{"name": "main", "image": image, "ports": [{"containerPort": port}]}]}});
+    cluster.create(
+        "/apis/apps/v1/namespaces/app/deployments",
+        &json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
+            "spec": {"replicas": 1, "selector": {"matchLabels": {"app": name}}, "template": template}}),
+    );
+    let mut spec = spec.clone();
+    spec["targetRef"] = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": name});
+    cluster.create(
+        "/apis/flagger.app/v1beta1/namespaces/app/canaries",
+        &json!({"apiVersion": "flagger.app/v1beta1", "kind": "Canary", "metadata": {"name": name}, "spec": spec}),
+    );
 }
 
 /// The bed of the stories: plain Kubernetes and Istio, with traffic, metrics and repositories.

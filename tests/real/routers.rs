@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::bed::{Bed, Cluster};
 use crate::program::Home;
+use crate::rollout::populate;
 use crate::support::{seconds, until_true};
 
 const ROUTE: &str = "/apis/gateway.networking.k8s.io/v1/namespaces/app/httproutes/web";
@@ -29,19 +30,8 @@ fn linkerd_a_route_is_made_shifted_and_given_back() {
     let home = Home::new("linkerd", &bed.kubeconfig());
     home.expect(0, &["crds", "--install"]);
     let _daemon = home.daemon(&["--mesh", "linkerd"]);
-    aks.create("/api/v1/namespaces", &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "app"}}));
-    let template = json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "main", "image": "example.com/app:1", "ports": [{"containerPort": 80}]}]}});
-    aks.create(
-        "/apis/apps/v1/namespaces/app/deployments",
-        &json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
-            "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "web"}}, "template": template}}),
-    );
-    aks.create(
-        "/apis/flagger.app/v1beta1/namespaces/app/canaries",
-        &json!({"apiVersion": "flagger.app/v1beta1", "kind": "Canary", "metadata": {"name": "web"},
-            "spec": {"targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}, "service": {"port": 80},
-                "analysis": {"interval": "10s", "threshold": 2, "stepWeight": 30, "maxWeight": 60, "metrics": []}}}),
-    );
+    let analysis = json!({"interval": "10s", "threshold": 2, "stepWeight": 30, "maxWeight": 60, "metrics": []});
+    populate(&aks, "web", "example.com/app:1", &json!({"service": {"port": 80}, "analysis": analysis}));
     until_true(seconds(90), "Initialized", || aks.phase("web") == "Initialized");
     assert_eq!(weight(&aks), Some(0));
     let route = aks.get(ROUTE).expect("the route");
