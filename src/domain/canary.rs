@@ -3,68 +3,16 @@
 //! Numbers are wide and optional: what the API server let through must decode, so that a mistake can be
 //! named on the object instead of making it disappear.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use super::api::{Free, Port, api};
 use super::duration;
 
 /// Native gates that a Canary asks for: Flagger's confirm-* webhook types, separated by commas.
 pub const GATES_ANNOTATION: &str = "pilothouse.dev/gates";
-
-/// JSON that is handed through as it stands (Istio matches, traffic policies).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Free(pub Value);
-
-impl JsonSchema for Free {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> Cow<'static, str> {
-        "Free".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
-    }
-}
-
-/// A port by number or by name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Port {
-    Number(i64),
-    Name(String),
-}
-
-impl JsonSchema for Port {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> Cow<'static, str> {
-        "Port".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"x-kubernetes-int-or-string": true})
-    }
-}
-
-macro_rules! api {
-    ($($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* pub $field:ident: $type:ty,)* })*) => {
-        $($(#[$meta])*
-        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-        #[serde(rename_all = "camelCase", default)]
-        pub struct $name { $($(#[$field_meta])* #[serde(skip_serializing_if = "is_default")] pub $field: $type,)* })*
-    };
-}
-
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
 
 api! {
     /// `Canary.spec`.
@@ -170,7 +118,23 @@ api! {
         pub metrics: Vec<CanaryMetric>,
         pub webhooks: Vec<CanaryWebhook>,
         pub alerts: Vec<CanaryAlert>,
-        pub session_affinity: Option<Free>,
+        pub session_affinity: Option<SessionAffinity>,
+    }
+
+    /// `spec.analysis.sessionAffinity`: requests that met the canary stay with it, by a cookie.
+    pub struct SessionAffinity {
+        pub cookie_name: String,
+        /// Cookie of requests that met the primary; none where absent.
+        pub primary_cookie_name: Option<String>,
+        pub domain: Option<String>,
+        pub http_only: bool,
+        /// Seconds; a day where absent.
+        pub max_age: Option<i64>,
+        pub partitioned: bool,
+        pub path: Option<String>,
+        /// `Strict`, `Lax` or `None`.
+        pub same_site: Option<String>,
+        pub secure: bool,
     }
 
     pub struct CanaryMetric {

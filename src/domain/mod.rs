@@ -4,6 +4,8 @@
 //! rules and the fleet file's nouns. Never here: async, Kubernetes clients, files, clocks, randomness;
 //! time is an argument. Read `phase.rs` first, then `canary.rs`.
 
+pub mod alert;
+pub mod api;
 pub mod canary;
 pub mod driver;
 pub mod duration;
@@ -14,4 +16,6 @@ pub mod readiness;
 pub mod revision;
 pub mod status;
 pub mod target;
+pub mod template;
 pub mod text;
+pub mod traffic;

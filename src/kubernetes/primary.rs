@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::json::{annotation, integer, items, strings, text};
-use crate::domain::canary::{CanarySpec, CustomMetadata, Port};
+use crate::domain::api::Port;
+use crate::domain::canary::{CanarySpec, CustomMetadata};
 use crate::domain::revision::{SCALE_TO_ZERO_SELECTOR, config_checksum};
 use crate::engine::effect::ServiceRole;
 

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::{Companion, Router, destinations};
-use crate::domain::canary::{CanarySpec, Free};
+use crate::domain::api::Free;
+use crate::domain::canary::CanarySpec;
 
 /// Istio's router.
 pub struct Istio;
