@@ -7,6 +7,8 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Failure, Global, Outcome, console, output};
+use crate::domain::phase::Phase;
+use crate::session::view::FleetView;
 use crate::simulation::demo::{Demo as Simulated, Options, Running};
 use crate::simulation::listener;
 
@@ -56,8 +58,21 @@ async fn show(global: &Global, running: &Running, size: (u16, u16)) -> Outcome {
     if global.snapshot.is_none() {
         return console::over(session, console::options(global), false).await;
     }
-    let view = session.settled(PATIENCE).await;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let mut view = session.settled(PATIENCE).await;
+    // A frame of a fleet that has not come up yet would show nothing.
+    while !is_up(&view) && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        view = session.settled(PATIENCE).await;
+    }
     console::frame(global, &session, &view, size)
+}
+
+/// Whether every provider's canaries have found their first primary.
+fn is_up(view: &FleetView) -> bool {
+    view.each().all(|context| {
+        !context.canaries.is_empty() && context.canaries.iter().all(|canary| !matches!(canary.phase, Phase::New | Phase::Initializing))
+    })
 }
 
 /// Serves the clusters until SIGINT or SIGTERM.

@@ -2,23 +2,33 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use kube::Client;
 use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::access::Access;
+use super::json::{integer, text};
 use super::kinds::Kind;
 use super::patience::patient;
 use super::store::Store;
 use super::{observe, perform, watch};
 use crate::domain::driver::Drive;
+use crate::domain::revision::Revision;
 use crate::domain::target::CanaryKey;
+use crate::engine::observation::Workload;
 use crate::runner::ports::{Clock, ClusterPort, Effect, Observation, PortError};
 
 /// Configs that were read by name, by kind, namespace and name, with the version they had.
 pub(super) type ConfigCache = Mutex<BTreeMap<(bool, String, String), (String, Arc<Value>)>>;
+
+/// Revisions by the UID of their workload: the same generation has the same template, and hashing one costs more than
+/// all else that is read from it.
+type Revisions = Mutex<BTreeMap<String, Revision>>;
+
+/// Workloads come and go: now and then all are hashed anew.
+const REVISIONS_KEPT: usize = 4096;
 
 /// How canaries of this cluster are to be treated.
 #[derive(Clone, Debug, Default)]
@@ -35,12 +45,13 @@ pub struct Cluster {
     pub policy: Policy,
     pub clock: Clock,
     pub(super) configs: ConfigCache,
+    revisions: Revisions,
 }
 
 impl Cluster {
     #[must_use]
     pub fn new(client: Client, policy: Policy, clock: Clock) -> Self {
-        Self { access: Access::new(client), store: Arc::default(), policy, clock, configs: Mutex::default() }
+        Self { access: Access::new(client), store: Arc::default(), policy, clock, configs: Mutex::default(), revisions: Mutex::default() }
     }
 
     /// Watches everything that a rollout stands on; never returns.
@@ -51,6 +62,25 @@ impl Cluster {
             tasks.spawn(watch::run(client.clone(), kind, Arc::clone(&self.store), self.clock.clone()));
         }
         while tasks.join_next().await.is_some() {}
+    }
+
+    /// `object`, a workload, as the engine sees it.
+    #[must_use]
+    pub fn workload(&self, object: &Value) -> Workload {
+        let (uid, generation) = (text(object, "/metadata/uid"), integer(object, "/metadata/generation").unwrap_or(0));
+        let mut known = self.revisions.lock().unwrap_or_else(PoisonError::into_inner);
+        let revision = match known.get(uid) {
+            Some(revision) if revision.generation == generation => revision.clone(),
+            _ => {
+                let revision = Revision::of(uid, generation, object.pointer("/spec/template").unwrap_or(&Value::Null));
+                if known.len() >= REVISIONS_KEPT {
+                    known.clear();
+                }
+                known.insert(uid.to_owned(), revision.clone());
+                revision
+            }
+        };
+        observe::workload(object, revision)
     }
 
     /// The router that `canary` goes by.

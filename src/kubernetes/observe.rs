@@ -74,8 +74,8 @@ pub(super) async fn observe(cluster: &Cluster, key: &CanaryKey) -> Result<Option
         hands_off: hands_off(cluster, &canary, &status),
         route: route(cluster, key, &spec, &router),
         deleting: canary.pointer("/metadata/deletionTimestamp").is_some(),
-        target: target.as_deref().map(workload),
-        primary: live_primary.as_deref().map(workload),
+        target: target.as_deref().map(|target| cluster.workload(target)),
+        primary: live_primary.as_deref().map(|primary| cluster.workload(primary)),
         spec,
         undecodable,
         status,
@@ -164,21 +164,15 @@ pub fn hands_off(cluster: &Cluster, canary: &Value, status: &CanaryStatus) -> Op
     may_drive(cluster.policy.drive, &flagger_traces(cluster), &traces).err()
 }
 
-/// A Deployment as the engine sees it.
-#[must_use]
-pub fn workload(object: &Value) -> Workload {
+/// A Deployment of `revision` as the engine sees it.
+pub(super) fn workload(object: &Value, revision: Revision) -> Workload {
     let condition = |kind: &str| items(object, "/status/conditions").find(|c| text(c, "/type") == kind);
     let unavailable =
         condition("Available").filter(|c| text(c, "/status") == "False" && text(c, "/reason") == "MinimumReplicasUnavailable");
     let replicas = integer(object, "/spec/replicas").unwrap_or(1);
     let number = |pointer: &str| integer(object, pointer).unwrap_or(0);
-    let empty = Value::Null;
     Workload {
-        revision: Revision::of(
-            text(object, "/metadata/uid"),
-            number("/metadata/generation"),
-            object.pointer("/spec/template").unwrap_or(&empty),
-        ),
+        revision,
         replicas,
         state: DeploymentState {
             name: text(object, "/metadata/name").into(),

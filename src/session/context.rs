@@ -403,7 +403,7 @@ impl Context {
 
     /// This context's part of the read model.
     #[must_use]
-    pub fn view(&self) -> ContextView {
+    pub fn view(&self) -> Arc<ContextView> {
         let cluster = self.cluster();
         let mut problems = lock(&self.problems).clone();
         if let Some(cluster) = &cluster {
@@ -412,7 +412,7 @@ impl Context {
                 problems.push("no Prometheus is configured: set prometheus in the fleet file, or --prometheus URL".into());
             }
         }
-        ContextView {
+        Arc::new(ContextView {
             name: clean(&self.name),
             provider: clean(&self.provider.name),
             environment: self.provider.environment.as_deref().map(clean),
@@ -425,7 +425,7 @@ impl Context {
             sync: self.sync.as_ref().map(|s| s.get()),
             canaries: cluster.as_ref().map(|c| show::canaries(c, &self.reports, &self.series)).unwrap_or_default(),
             problems,
-        }
+        })
     }
 
     /// Stops driving, and returns when the lease has been handed over.

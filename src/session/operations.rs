@@ -265,7 +265,7 @@ async fn connected(context: &Context) -> Result<Arc<Cluster>, String> {
     if let Ok(Some(cluster)) = tokio::time::timeout(super::context::CONNECT, wait).await {
         return Ok(cluster);
     }
-    let why = match context.view().link {
+    let why = match context.view().link.clone() {
         Link::Unreachable { why, .. } | Link::Unauthorized { why, .. } | Link::Stale { why, .. } => why,
         Link::Live if context.lacks_crds() => "the Canary CRD is not installed: run pilothouse crds --install".into(),
         Link::Live | Link::Connecting { .. } => format!("no answer within {}s", super::context::CONNECT.as_secs()),

@@ -14,7 +14,7 @@ use crate::engine::report::{Reason, Report};
 use crate::kubernetes::cluster::Cluster;
 use crate::kubernetes::json::{integer, text};
 use crate::kubernetes::kinds::Kind;
-use crate::kubernetes::observe::{hands_off, workload};
+use crate::kubernetes::observe::hands_off;
 use crate::runner::rollouts::Reports;
 
 /// Events shown of one canary.
@@ -24,7 +24,7 @@ const EVENTS: usize = 40;
 #[must_use]
 pub fn canaries(cluster: &Cluster, reports: &Reports, series: &Series) -> Vec<CanaryView> {
     let mut all_events = cluster.store.list(Kind::Event);
-    all_events.sort_by_key(|e| std::cmp::Reverse(text(e, "/lastTimestamp").to_owned()));
+    all_events.sort_by(|a, b| text(b, "/lastTimestamp").cmp(text(a, "/lastTimestamp")));
     cluster.store.list(Kind::Canary).iter().map(|canary| view(cluster, canary, &all_events, reports, series)).collect()
 }
 
@@ -113,7 +113,7 @@ pub fn all_promoted(cluster: &Cluster) -> bool {
             let status = crate::kubernetes::observe::status(canary);
             let target = cluster.store.get(Kind::Deployment, text(canary, "/metadata/namespace"), text(canary, "/spec/targetRef/name"));
             let promoted = Revision::parse(&status.last_promoted_spec);
-            matches!((target, promoted), (Some(target), Some(promoted)) if workload(&target).revision.hash == promoted.hash)
+            matches!((target, promoted), (Some(target), Some(promoted)) if cluster.workload(&target).revision.hash == promoted.hash)
                 && status.phase.is_settled()
         })
 }

@@ -3,6 +3,8 @@
 //! Plain data, cheap to clone, serialisable; every string in it has been cleaned of control characters
 //! where it entered. Whoever draws it derives nothing: reasons come from the engine as they are.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -16,7 +18,7 @@ use crate::engine::report::Report;
 #[serde(rename_all = "camelCase")]
 pub struct FleetView {
     /// In the order of the fleet file, or of the kubeconfig.
-    pub contexts: Vec<ContextView>,
+    pub contexts: Vec<Arc<ContextView>>,
     /// Refs of the distribution on offer, newest first.
     pub refs: Vec<RefView>,
     /// What is wrong with the fleet as a whole (the distribution cannot be fetched, say).
@@ -24,9 +26,14 @@ pub struct FleetView {
 }
 
 impl FleetView {
+    /// Every context, in order.
+    pub fn each(&self) -> impl Iterator<Item = &ContextView> {
+        self.contexts.iter().map(|context| &**context)
+    }
+
     #[must_use]
     pub fn context(&self, name: &str) -> Option<&ContextView> {
-        self.contexts.iter().find(|c| c.name == name)
+        self.each().find(|c| c.name == name)
     }
 
     #[must_use]

@@ -151,7 +151,7 @@ enum Keep {
 
 fn gather(view: &FleetView, wanted: &Wanted<'_>, keep: Keep) -> Vec<RowKey> {
     let words: Vec<String> = wanted.filter.split_whitespace().map(str::to_lowercase).collect();
-    let mut contexts: Vec<&ContextView> = view.contexts.iter().filter(|context| in_scope(wanted.scope, &context.name)).collect();
+    let mut contexts: Vec<&ContextView> = view.each().filter(|context| in_scope(wanted.scope, &context.name)).collect();
     // Stable: equals keep the order of the fleet file.
     contexts.sort_by_cached_key(|context| (provider_state(context), context.wave.unwrap_or(u32::MAX)));
     let mut out = Vec::new();

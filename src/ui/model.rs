@@ -229,7 +229,7 @@ impl Model {
 
     /// Contexts inside the scope.
     pub fn visible(&self) -> impl Iterator<Item = &ContextView> {
-        self.view.contexts.iter().filter(|context| attention::in_scope(&self.scope, &context.name))
+        self.view.each().filter(|context| attention::in_scope(&self.scope, &context.name))
     }
 
     /// Says something above the footer: for a few seconds, or, when bad, until `esc`.

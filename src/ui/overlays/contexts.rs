@@ -39,7 +39,7 @@ impl Contexts {
             let text = format!("{} {}", context.name, context.provider).to_lowercase();
             words.split_whitespace().all(|word| text.contains(word))
         };
-        view.contexts.iter().filter(|context| holds(context)).collect()
+        view.each().filter(|context| holds(context)).collect()
     }
 
     /// Takes a key; Enter is safe here, as nothing is written.

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::harness::{Harness, before, fleet, now};
 use crate::session::command::{Command, Outcome, OutcomeState};
-use crate::session::view::{FleetView, Link};
+use crate::session::view::{ContextView, FleetView, Link};
 use crate::ui::event_loop::drive;
 use crate::ui::widgets::text::width;
 use crate::ui::{Colour, Exit, Options, Port, UiError, snapshot};
@@ -217,11 +217,12 @@ fn a_dead_context_is_a_dated_row() {
     let mut harness = Harness::new(120, 36);
     let row = harness.line("~ STALE aks");
     assert!(row.contains("as of 12:01Z · i/o timeout"), "{row}");
-    harness.change(|fleet| fleet.contexts[2].link = Link::Unauthorized { since: before(60), why: "token expired".into() });
+    harness
+        .change(|fleet| Arc::make_mut(&mut fleet.contexts[2]).link = Link::Unauthorized { since: before(60), why: "token expired".into() });
     assert!(harness.line("? AUTH  aks").contains("token expired"));
     harness.change(|fleet| {
-        fleet.contexts[2].link = Link::Unreachable { since: before(60), why: "connection refused".into() };
-        fleet.contexts[2].heard = None;
+        Arc::make_mut(&mut fleet.contexts[2]).link = Link::Unreachable { since: before(60), why: "connection refused".into() };
+        Arc::make_mut(&mut fleet.contexts[2]).heard = None;
     });
     assert!(harness.line("✗ DOWN  aks").contains("connection refused, since"));
     harness.assert_shows("1 unreachable");
@@ -242,7 +243,7 @@ fn many_canaries_leave_room_for_those_in_trouble() {
         for number in 0..40 {
             let mut canary = calm.clone();
             canary.key.name = format!("calm-{number}");
-            fleet.contexts[0].canaries.push(canary);
+            Arc::make_mut(&mut fleet.contexts[0]).canaries.push(canary);
         }
     });
     harness.assert_hides("calm-");
@@ -261,7 +262,7 @@ fn ascii_and_no_colour_lose_nothing() {
         assert!(text.is_ascii(), "{text}");
     }
     let mut harness = Harness::with(options, 120, 36);
-    harness.change(|fleet| fleet.contexts[0].canaries[0].key.name = "größe".into());
+    harness.change(|fleet| Arc::make_mut(&mut fleet.contexts[0]).canaries[0].key.name = "größe".into());
     for word in ["x FAIL", "! SLO", "@ GATE", "= HOLD", "+ OK", "~ STALE"] {
         harness.assert_shows(word);
     }
@@ -294,7 +295,7 @@ fn wide_characters_keep_the_columns() {
     let mut harness = Harness::new(120, 36);
     let column = |harness: &Harness| width(harness.line("Progressing       ▓▓▓▓").split("Progressing").next().expect("a start"));
     let before = column(&harness);
-    harness.change(|fleet| fleet.contexts[0].canaries[0].key.name = "全角文字のとても長い名前です".into());
+    harness.change(|fleet| Arc::make_mut(&mut fleet.contexts[0]).canaries[0].key.name = "全角文字のとても長い名前です".into());
     assert_eq!(column(&harness), before);
 }
 
@@ -357,14 +358,14 @@ fn a_large_fleet_is_drawn_within_a_frame() {
     harness.change(|fleet| {
         let model = fleet.contexts[0].clone();
         for number in 0..60 {
-            let mut context = model.clone();
+            let mut context = ContextView::clone(&model);
             context.name = format!("cluster-{number}");
             for copy in 0..50 {
                 let mut canary = context.canaries[copy % 2].clone();
                 canary.key.name = format!("canary-{copy}");
                 context.canaries.push(canary);
             }
-            fleet.contexts.push(context);
+            fleet.contexts.push(Arc::new(context));
         }
     });
     let begun = std::time::Instant::now();

@@ -289,7 +289,7 @@ pub fn fleet() -> FleetView {
         at: Some(before(days * 86_400)),
     };
     FleetView {
-        contexts: vec![gke, eks, aks],
+        contexts: [gke, eks, aks].map(Arc::new).into(),
         refs: vec![reference("1.2.0", 1), reference("1.1.0", 9), reference("1.0.0", 40)],
         problems: vec![],
     }

@@ -1,5 +1,7 @@
 //! Keys in, commands and frames out.
 
+use std::sync::Arc;
+
 use std::time::Duration;
 
 use super::harness::Harness;
@@ -186,22 +188,22 @@ fn what_moved_on_closes_the_dialog() {
     at(&mut harness, "gke", "frontend");
     harness.keys("ctrl-x");
     harness.text("front");
-    harness.change(|fleet| fleet.contexts[0].canaries[0].weight = 50);
+    harness.change(|fleet| Arc::make_mut(&mut fleet.contexts[0]).canaries[0].weight = 50);
     assert!(harness.model.overlay.is_some(), "a weight that moves is what rollouts do");
-    harness.change(|fleet| fleet.contexts[0].canaries[0].phase = Phase::WaitingPromotion);
+    harness.change(|fleet| Arc::make_mut(&mut fleet.contexts[0]).canaries[0].phase = Phase::WaitingPromotion);
     assert!(harness.model.overlay.is_some(), "it can be aborted there as well");
-    harness.change(|fleet| fleet.contexts[0].canaries[0].phase = Phase::Progressing);
-    harness.change(|fleet| fleet.contexts[0].canaries[0].revision = "8e5a0d2c6b".into());
+    harness.change(|fleet| Arc::make_mut(&mut fleet.contexts[0]).canaries[0].phase = Phase::Progressing);
+    harness.change(|fleet| Arc::make_mut(&mut fleet.contexts[0]).canaries[0].revision = "8e5a0d2c6b".into());
     harness.assert_shows("frontend has a new revision, 8e5a0d2c6b; nothing was sent");
     harness.keys("esc ctrl-x");
-    harness.change(|fleet| fleet.contexts[0].canaries[0].phase = Phase::Promoting);
+    harness.change(|fleet| Arc::make_mut(&mut fleet.contexts[0]).canaries[0].phase = Phase::Promoting);
     harness.assert_shows("frontend moved from Progressing to Promoting meanwhile; nothing was sent");
     harness.text("b");
     assert!(harness.model.overlay.is_none(), "letters meant for the dialog that went away are no commands");
     harness.wait(2);
     at(&mut harness, "eks", "ledger");
     harness.keys("a");
-    harness.change(|fleet| fleet.contexts[1].canaries[0].gates.clear());
+    harness.change(|fleet| Arc::make_mut(&mut fleet.contexts[1]).canaries[0].gates.clear());
     harness.assert_shows("confirm-promotion of ledger waits no longer");
     assert!(harness.sent.is_empty());
 }
@@ -246,7 +248,7 @@ fn a_bump_notices_that_somebody_else_bumped() {
     let mut harness = Harness::armed(120, 36);
     at(&mut harness, "gke", "frontend");
     harness.keys("b enter");
-    harness.change(|fleet| fleet.contexts[0].sync.as_mut().expect("a sync").pinned = Some("1.1.1".into()));
+    harness.change(|fleet| Arc::make_mut(&mut fleet.contexts[0]).sync.as_mut().expect("a sync").pinned = Some("1.1.1".into()));
     harness.assert_shows("gke was bumped to 1.1.1 meanwhile; nothing was pushed");
     harness.wait(2);
     harness.keys("b");
@@ -308,7 +310,7 @@ fn narrowing_away_from_a_canary_leaves_its_screen() {
 #[test]
 fn a_provider_on_a_hidden_context_is_not_bumped() {
     let mut harness = Harness::new(120, 36);
-    harness.change(|fleet| fleet.contexts[2].provider = "gke".into());
+    harness.change(|fleet| Arc::make_mut(&mut fleet.contexts[2]).provider = "gke".into());
     harness.keys("W y :");
     harness.text("ctx eks");
     harness.keys("enter 0 c");
@@ -412,10 +414,10 @@ fn a_selection_follows_its_row_and_not_its_place() {
     let mut harness = Harness::new(80, 24);
     assert!(harness.line(">").contains("eks"), "the cursor waits on what is worst");
     at(&mut harness, "gke", "frontend");
-    harness.change(|fleet| fleet.contexts[0].canaries[0].phase = Phase::Failed);
+    harness.change(|fleet| Arc::make_mut(&mut fleet.contexts[0]).canaries[0].phase = Phase::Failed);
     assert!(harness.line(">").contains("app/frontend"));
     harness.change(|fleet| {
-        fleet.contexts[0].canaries.remove(0);
+        Arc::make_mut(&mut fleet.contexts[0]).canaries.remove(0);
     });
     assert!(harness.line(">").contains("gke"), "its provider, when it is gone");
 }
