@@ -10,9 +10,16 @@ use serde::{Deserialize, Serialize};
 
 use super::api::{Free, Port, api};
 use super::duration;
+use super::traffic::Abilities;
+
+mod rules;
 
 /// Native gates that a Canary asks for: Flagger's confirm-* webhook types, separated by commas.
 pub const GATES_ANNOTATION: &str = "pilothouse.dev/gates";
+/// `hold`: a check without data holds the rollout where it stands, for at most the progress deadline, instead of failing.
+pub const NO_DATA_ANNOTATION: &str = "pilothouse.dev/no-data";
+/// `live`: on plain Kubernetes the apex Service selects the canary's pods once a blue/green rollout has passed its iterations.
+pub const BLUE_GREEN_ANNOTATION: &str = "pilothouse.dev/blue-green";
 
 api! {
     /// `Canary.spec`.
@@ -180,8 +187,24 @@ api! {
     }
 }
 
-/// Values of `spec.provider` that can be run.
-pub const ROUTERS: [&str; 3] = ["kubernetes", "istio", "linkerd"];
+/// What a Canary releases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TargetKind {
+    Deployment,
+    DaemonSet,
+    /// A core Service without a workload of its own.
+    Service,
+    /// A Knative Service.
+    Knative,
+}
+
+impl TargetKind {
+    /// Whether it has pods that a canary scales up and down.
+    #[must_use]
+    pub const fn scales(self) -> bool {
+        matches!(self, Self::Deployment | Self::DaemonSet)
+    }
+}
 
 /// How a Canary is rolled out (rollout-contract §2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -280,85 +303,33 @@ impl CanarySpec {
         self.progress_deadline_seconds.filter(|s| *s > 0).unwrap_or(600)
     }
 
-    /// What makes it impossible to run, in words for its owner.
+    /// How it is rolled out by a router that can do `can` (rollout-contract §2.1): what has no weights counts iterations, and
+    /// plain Kubernetes cannot tell requests apart.
     #[must_use]
-    pub fn mistake(&self, router: &str) -> Option<String> {
-        let a = &self.analysis;
-        if self.target_ref.name.is_empty() {
-            return Some("spec.targetRef.name is empty".into());
-        }
-        if self.target_ref.kind != "Deployment" {
-            return Some(format!("spec.targetRef.kind {} is not supported yet: only Deployment is", self.target_ref.kind));
-        }
-        if !(1..=65_535).contains(&self.service.port) {
-            return Some(format!("spec.service.port {} is not a port", self.service.port));
-        }
-        if self.autoscaler_ref.is_some() {
-            return Some("spec.autoscalerRef is not supported yet: remove it, or let Flagger drive this canary".into());
-        }
-        if self.skip_analysis || self.revert_on_deletion {
-            return Some("spec.skipAnalysis and spec.revertOnDeletion are not supported yet".into());
-        }
-        if a.session_affinity.is_some() || a.mirror {
-            return Some("spec.analysis.sessionAffinity and mirror are not supported yet".into());
-        }
-        match self.strategy() {
-            Strategy::AbTesting if router != "kubernetes" => return Some("A/B testing (spec.analysis.match) is not supported yet".into()),
-            Strategy::Progressive if router != "kubernetes" => {
-                if a.step_weights.is_empty() && !(1..=100).contains(&a.step_weight) {
-                    return Some(format!("spec.analysis.stepWeight {} is not between 1 and 100", a.step_weight));
-                }
-                if !a.step_weights.iter().is_sorted_by(|x, y| x < y) || a.step_weights.first().is_some_and(|w| *w < 1) {
-                    return Some(format!("spec.analysis.stepWeights {:?} do not rise from 1", a.step_weights));
-                }
-                if !(0..=100).contains(&a.max_weight) {
-                    return Some(format!("spec.analysis.maxWeight {} is not between 0 and 100", a.max_weight));
-                }
-            }
-            _ => {}
-        }
-        if !(0..=100).contains(&a.step_weight_promotion) {
-            return Some(format!("spec.analysis.stepWeightPromotion {} is not between 0 and 100", a.step_weight_promotion));
-        }
-        for metric in &a.metrics {
-            if metric.template_ref.is_some() || metric.query.as_ref().is_some_and(|q| !q.is_empty()) {
-                return Some(format!("metric {}: templateRef and query are not supported yet", metric.name));
-            }
-            if !matches!(metric.name.as_str(), "request-success-rate" | "request-duration") {
-                return Some(format!(
-                    "metric {}: no such built-in check; known are request-success-rate and request-duration",
-                    metric.name
-                ));
-            }
-            if let Some(ThresholdRange { min: Some(min), max: Some(max) }) = metric.threshold_range
-                && min > max
-            {
-                return Some(format!("metric {}: thresholdRange.min {min} is above max {max}", metric.name));
-            }
-        }
-        for hook in &a.webhooks {
-            match hook.hook_kind() {
-                None => return Some(format!("webhook {}: no such type {}", hook.name, hook.kind.as_deref().unwrap_or_default())),
-                Some(HookKind::PreRollout | HookKind::Rollout | HookKind::PostRollout) => {}
-                Some(kind) => {
-                    return Some(format!(
-                        "webhook {}: type {} is not supported yet; use the native gate annotation {GATES_ANNOTATION} where a human confirms",
-                        hook.name,
-                        kind.word()
-                    ));
-                }
-            }
-        }
-        None
-    }
-
-    #[must_use]
-    pub const fn strategy(&self) -> Strategy {
+    pub const fn strategy(&self, can: &Abilities) -> Strategy {
         let a = &self.analysis;
         match (a.iterations > 0, a.matches.is_empty()) {
-            (true, false) => Strategy::AbTesting,
-            (true, true) => Strategy::BlueGreen,
-            (false, _) => Strategy::Progressive,
+            (true, false) if can.ab_testing => Strategy::AbTesting,
+            (true, _) => Strategy::BlueGreen,
+            (false, _) if can.progressive => Strategy::Progressive,
+            (false, _) => Strategy::BlueGreen,
+        }
+    }
+
+    /// Iterations wanted: ten where a progressive canary has to do without weights (rollout-contract §2.1).
+    #[must_use]
+    pub const fn iterations(&self) -> i64 {
+        if self.analysis.iterations < 1 { 10 } else { self.analysis.iterations }
+    }
+
+    /// What kind of object the target is.
+    #[must_use]
+    pub fn target_kind(&self) -> TargetKind {
+        match (self.target_ref.kind.as_str(), self.target_ref.api_version.as_str()) {
+            ("DaemonSet", _) => TargetKind::DaemonSet,
+            ("Service", "serving.knative.dev/v1") => TargetKind::Knative,
+            ("Service", _) => TargetKind::Service,
+            _ => TargetKind::Deployment,
         }
     }
 }
@@ -466,29 +437,9 @@ mod tests {
                 "webhooks": [{"name": "pre", "type": "pre-rollout", "url": "http://a", "timeout": "3s"}]}
         });
         let spec: CanarySpec = serde_json::from_value(json.clone()).expect("a spec");
-        assert_eq!(spec.mistake("istio"), None);
+        assert_eq!(spec.mistake(), None);
         assert_eq!(spec.analysis.hooks(HookKind::PreRollout)[0].deadline().as_secs(), 3);
         assert_eq!(serde_json::to_value(&spec).expect("json"), json);
-    }
-
-    #[test]
-    fn mistakes_are_named() {
-        let mut spec = CanarySpec { service: CanaryService { port: 80, ..Default::default() }, ..Default::default() };
-        spec.target_ref = ObjectReference { kind: "Deployment".into(), name: "web".into(), ..Default::default() };
-        for (steps, step, max, word) in [
-            (vec![], 0, 50, "stepWeight 0"),
-            (vec![], -1, 50, "stepWeight -1"),
-            (vec![], 101, 50, "stepWeight 101"),
-            (vec![5, 5], 0, 0, "stepWeights"),
-            (vec![], 5, 101, "maxWeight 101"),
-        ] {
-            spec.analysis = CanaryAnalysis { step_weights: steps, step_weight: step, max_weight: max, ..Default::default() };
-            assert!(spec.mistake("istio").is_some_and(|m| m.contains(word)), "{word}");
-        }
-        spec.analysis = CanaryAnalysis { iterations: 3, ..Default::default() };
-        assert_eq!(spec.mistake("istio"), None);
-        spec.analysis.metrics = vec![CanaryMetric { name: "availability".into(), ..Default::default() }];
-        assert!(spec.mistake("istio").is_some_and(|m| m.contains("no such built-in check")));
     }
 
     #[test]

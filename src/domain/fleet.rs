@@ -16,8 +16,81 @@ pub struct Fleet {
     pub kind: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distribution: Option<Distribution>,
+    /// How the rollout engine goes about its work in every cluster.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub engine: Engine,
     #[serde(default)]
     pub providers: Vec<Provider>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// Flagger's flags, by their names (rollout-contract §9.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Engine {
+    /// Labels that may select a target's pods; the first that a target has is the one.
+    pub selector_labels: Vec<String>,
+    /// Labels and annotations with one of these prefixes are copied to what is generated; `*` is all.
+    pub include_label_prefix: Vec<String>,
+    pub ingress_annotations_prefix: String,
+    pub ingress_class: String,
+    /// ConfigMaps and Secrets of a target belong to its revision, and the primary has its own copies.
+    pub enable_config_tracking: bool,
+    /// Canaries may not name templates, alert providers and upstreams of other namespaces.
+    pub no_cross_namespace_refs: bool,
+    /// What alerts call the cluster; the context where it is empty.
+    pub cluster_name: String,
+    /// URL that is sent every event; `EVENT_WEBHOOK_URL` where it is empty.
+    pub event_webhook: String,
+    /// Where alerts of Canaries go that name no provider of their own.
+    pub alerts: Vec<GlobalAlert>,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self {
+            selector_labels: ["app", "name", "app.kubernetes.io/name"].map(Into::into).into(),
+            include_label_prefix: Vec::new(),
+            ingress_annotations_prefix: "nginx.ingress.kubernetes.io".into(),
+            ingress_class: String::new(),
+            enable_config_tracking: true,
+            no_cross_namespace_refs: false,
+            cluster_name: String::new(),
+            event_webhook: String::new(),
+            alerts: Vec::new(),
+        }
+    }
+}
+
+impl Engine {
+    /// Whether a label or annotation called `key` is copied to what is generated.
+    #[must_use]
+    pub fn includes(&self, key: &str) -> bool {
+        self.include_label_prefix.iter().any(|prefix| prefix == "*" || !prefix.is_empty() && key.starts_with(prefix.as_str()))
+    }
+}
+
+/// A receiver of alerts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct GlobalAlert {
+    /// `slack`, `msteams`, `discord`, `rocket`, `gchat` or `generic`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// URL; where it is a secret, name the variable that holds it instead.
+    pub address: String,
+    /// Variable of the environment with the URL.
+    pub address_env: String,
+    /// Variable of the environment with a bearer token.
+    pub token_env: String,
+    pub channel: String,
+    pub username: String,
+    pub proxy: String,
+    /// The least severity that is sent: `info`, `warn` or `error`.
+    pub severity: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +171,20 @@ impl Fleet {
         }
         if !self.kind.is_empty() && self.kind != "Fleet" {
             found.push(format!("kind: {} is not Fleet", self.kind));
+        }
+        for alert in &self.engine.alerts {
+            if super::alert::Severity::parse(&alert.severity).is_none() {
+                found.push(format!("engine.alerts: severity {} is not one of info, warn, error", alert.severity));
+            }
+            if !super::alert::KINDS.contains(&alert.kind.as_str()) && alert.kind != "generic" {
+                found.push(format!("engine.alerts: type {} is not one of {}, generic", alert.kind, super::alert::KINDS.join(", ")));
+            }
+            if alert.address.is_empty() == alert.address_env.is_empty() {
+                found.push(format!("engine.alerts: {} needs exactly one of address and addressEnv", alert.kind));
+            }
+        }
+        if self.engine.selector_labels.is_empty() {
+            found.push("engine: selectorLabels is empty, and no target could be selected".into());
         }
         for (i, provider) in self.providers.iter().enumerate() {
             let name = &provider.name;

@@ -105,6 +105,9 @@ pub struct EngineState {
     /// The rollout is given up for this reason: traffic, pods and phase follow, whatever happens in between.
     #[serde(skip_serializing_if = "skip")]
     pub going_down: Option<String>,
+    /// Requests are mirrored to the canary, as far as is on record.
+    #[serde(skip_serializing_if = "skip")]
+    pub mirrored: bool,
     /// The foreign write to the route that an operator has been told of.
     #[serde(skip_serializing_if = "skip")]
     pub foreign_seen: String,

@@ -30,3 +30,28 @@ pub struct Cookies {
     /// The canary cookie of the run before: answered with an order to drop it.
     pub previous: String,
 }
+
+/// What a router can do (rollout-contract §2.7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Abilities {
+    pub progressive: bool,
+    pub ab_testing: bool,
+    pub blue_green: bool,
+    /// Mirrors while iterations run (blue/green).
+    pub mirror_iterations: bool,
+    /// Mirrors before the first weight of a progressive canary.
+    pub mirror_progressive: bool,
+    pub session_affinity: bool,
+}
+
+impl Abilities {
+    /// Without route objects: iterations, while users stay with the primary.
+    pub const NONE: Self = Self {
+        progressive: false,
+        ab_testing: false,
+        blue_green: true,
+        mirror_iterations: false,
+        mirror_progressive: false,
+        session_affinity: false,
+    };
+}

@@ -3,15 +3,17 @@
 
 use jiff::Timestamp;
 
-use super::effect::{Effect, Say, Scale};
-use super::flight;
+use super::effect::{Effect, Say};
+use super::rollback;
 use super::observation::Observation;
-use super::step::{KIND, Step, start};
+use super::step::{Step, pods_down, start};
+use crate::domain::alert::Severity;
 use crate::domain::canary::HookKind;
 use crate::domain::intent::{Intent, Verb};
 use crate::domain::phase::Phase;
 use crate::domain::revision;
 use crate::domain::status::{Approval, EngineState, Pause};
+use crate::domain::traffic::Traffic;
 
 /// The step that an intent asks for, if there is one.
 pub(super) fn settle(seen: &Observation, now: Timestamp) -> Option<Step> {
@@ -104,10 +106,18 @@ fn waiting_gate(state: &EngineState, intent: &Intent) -> Option<HookKind> {
     HookKind::parse(name)
 }
 
+/// Why there is no gate that an approval could open.
+fn not_waiting(state: &EngineState, intent: &Intent) -> String {
+    let wanted = |name: &&String| intent.gate.is_empty() || name.split(' ').next() == Some(&intent.gate);
+    if let Some((gate, hook)) = state.waiting.keys().find(wanted).and_then(|name| name.split_once(' ')) {
+        return format!("gate {gate} is held by webhook {hook}, which alone can open it");
+    }
+    if intent.gate.is_empty() { "no gate is waiting".into() } else { format!("gate {} is not waiting", intent.gate) }
+}
+
 fn approve(seen: &Observation, intent: &Intent, mut state: EngineState, now: Timestamp) -> Step {
     let Some(gate) = waiting_gate(&state, intent) else {
-        let which = if intent.gate.is_empty() { "no gate is".to_owned() } else { format!("gate {} is not", intent.gate) };
-        return refuse(seen, intent, &format!("{which} waiting"), now);
+        return refuse(seen, intent, &not_waiting(&state, intent), now);
     };
     // In Waiting the rollout on record is the last one; the gate asks for what the target is now.
     let revision = if seen.status.phase == Phase::Waiting { seen.checksum() } else { seen.recorded_checksum() };
@@ -125,25 +135,25 @@ fn approve(seen: &Observation, intent: &Intent, mut state: EngineState, now: Tim
 
 /// Abort and reject: the route first, then the pods, then the word.
 fn give_up(seen: &Observation, intent: &Intent, now: Timestamp) -> Step {
-    if seen.route.canary() > 0 {
-        return Step::act(Effect::SetWeights { canary: 0 }, "aborts: sends all traffic to the primary");
+    if !seen.route.is_all_primary() {
+        return Step::act(Effect::SetTraffic(Traffic::PRIMARY), "aborts: sends all traffic to the primary");
     }
-    if seen.status.phase.is_analysed() && seen.target.as_ref().is_some_and(|t| t.replicas > 0) {
-        return Step::act(Effect::ScaleTarget(Scale::Zero), "aborts: scales the target to zero");
+    if let Some(step) = pods_down(seen, "aborts: scales the target to zero").filter(|_| seen.status.phase.is_analysed()) {
+        return step;
     }
     let word = if intent.verb == Verb::Reject { "rejected" } else { "aborted" };
     let ended = format!("{word} by {}{}", intent.who, because(intent));
     let mut state = seen.engine();
     state.record(intent, true, ended.clone(), now);
-    let say = vec![Say::warning(format!("Rolling back {} {ended}", seen.key))];
-    flight::fail(seen, state, ended, say, now)
+    let say = vec![Say::warning(format!("Rolling back {} {ended}", seen.key)).alert(Severity::Warn, format!("Rolled back: {ended}"), false)];
+    rollback::fail(seen, state, ended, say, now)
 }
 
 fn accept(seen: &Observation, intent: &Intent, mut state: EngineState, now: Timestamp, new_interval: bool, text: String) -> Step {
     state.record(intent, true, "", now);
     let mut status = seen.status.clone();
     if new_interval && status.phase.is_in_flight() {
-        status.enter(status.phase, KIND, now);
+        status.enter(status.phase, seen.kind(), now);
     }
     status.set_engine(&state, now);
     let say = if intent.verb == Verb::Approve { Say::normal(text.clone()) } else { Say::warning(text.clone()) };

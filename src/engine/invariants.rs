@@ -6,11 +6,10 @@
 
 use jiff::Timestamp;
 
-use super::analysis::Judgement;
 use super::effect::{Effect, Scale};
-use super::flight;
-use super::observation::{Observation, Route, Workload, stamp};
-use super::step::{Step, latest_tick, moved_on};
+use super::observation::{Observation, Round, Route, Workload, stamp};
+use super::step::{Step, latest_tick, may_be_given_up, moved_on};
+use super::verdict::{self, Gate, Verdict};
 use crate::domain::canary::{HookKind, Strategy};
 use crate::domain::phase::Phase;
 use crate::domain::status::{CanaryStatus, EngineState};
@@ -33,7 +32,7 @@ struct Rule {
     kept: fn(&Case<'_>) -> bool,
 }
 
-const RULES: [Rule; 19] = [
+const RULES: [Rule; 20] = [
     Rule { number: "S1", words: "weights are within 0 and 100", kept: weights_in_range },
     Rule { number: "S3", words: "traffic goes only to a canary that is ready, at the revision under test", kept: canary_is_ready },
     Rule { number: "S4", words: "traffic returns to a promoted primary only once it is ready", kept: primary_is_ready },
@@ -61,6 +60,11 @@ const RULES: [Rule; 19] = [
     Rule { number: "S20", words: "nothing is written where someone else drives", kept: only_the_driver_writes },
     Rule { number: "S21", words: "an operator's word gets one verdict, and goes only after it", kept: one_verdict },
     Rule { number: "S26", words: "status claims no weight that the route does not have", kept: status_is_true },
+    Rule {
+        number: "S27",
+        words: "a Canary goes only once its target serves again, or is gone",
+        kept: leaves_nobody_alone,
+    },
     Rule { number: "S29", words: "a rollout starts with pods", kept: scales_up_to_something },
     Rule { number: "S25", words: "phases follow each other as they may", kept: phases_follow },
     Rule { number: "S7", words: "what was promoted is recorded only at the end of a rollout", kept: records_promotion_at_the_end },
@@ -84,13 +88,22 @@ impl Case<'_> {
     /// The canary's weight that the step asks the route for.
     fn weight(&self) -> Option<i64> {
         match self.effect {
-            Effect::SetWeights { canary } => Some(*canary),
+            Effect::SetTraffic(traffic) => Some(traffic.canary),
             _ => None,
         }
     }
 
     fn raises(&self) -> bool {
         self.weight().is_some_and(|w| w > self.seen.route.canary())
+    }
+
+    /// Requests are mirrored from now on.
+    fn mirrors(&self) -> bool {
+        matches!(self.effect, Effect::SetTraffic(traffic) if traffic.mirrored && !self.seen.route.traffic().mirrored)
+    }
+
+    fn strategy(&self) -> Strategy {
+        self.seen.spec.strategy(&self.seen.can)
     }
 
     fn is_judged(&self) -> bool {
@@ -110,7 +123,7 @@ impl Case<'_> {
     }
 
     fn ready(&self, workload: Option<&Workload>, percent: u32) -> bool {
-        workload.is_some_and(|w| w.state.readiness(percent, self.seen.spec.deadline_seconds(), self.now).is_ready())
+        workload.is_some_and(|w| self.seen.readiness(w, percent, self.now).is_ready())
     }
 
     fn primary_ready(&self) -> bool {
@@ -133,15 +146,19 @@ impl Case<'_> {
 
     /// Further than before: more traffic, or one iteration more, while the canary is judged.
     fn advances(&self) -> bool {
-        self.is_judged() && (self.raises() || self.iterates())
+        self.is_judged() && (self.raises() || self.mirrors() || self.iterates())
+    }
+
+    /// The round with what was answered in the running interval, for the revision on record.
+    fn round(&self) -> Option<&Round> {
+        let recorded = self.seen.recorded_checksum();
+        let round = self.seen.round.as_ref();
+        round.filter(|r| recorded.as_ref() == Some(&r.checksum) && Some(r.due) > self.seen.status.last_transition_time)
     }
 
     /// Every check of the running interval was made for this revision, and passed.
     fn passed(&self) -> bool {
-        let recorded = self.seen.recorded_checksum();
-        let round = self.seen.round.as_ref();
-        let round = round.filter(|r| recorded.as_ref() == Some(&r.checksum) && Some(r.due) > self.seen.status.last_transition_time);
-        matches!(flight::judge(self.seen, round), Judgement::Passed(_))
+        matches!(verdict::verdict(self.seen, self.round()), Verdict::Free { .. })
     }
 
     /// An operator ordered the promotion of this very revision.
@@ -150,7 +167,10 @@ impl Case<'_> {
     }
 
     fn is_open(&self, gate: HookKind, revision: Option<String>) -> bool {
-        !self.seen.gates.contains(&gate) || revision.is_some_and(|revision| self.state.approved(gate, &revision))
+        let Some(revision) = revision else { return !self.seen.gates.contains(&gate) };
+        // Before a rollout starts there is no interval; its answers belong to the revision that wants to start.
+        let round = self.seen.round.as_ref().filter(|round| round.checksum == revision);
+        matches!(verdict::gate(self.seen, round, gate, &revision), Gate::Open(_))
     }
 
     /// A rollout of something else than what is on record is started.
@@ -165,7 +185,7 @@ fn weights_in_range(case: &Case<'_>) -> bool {
 }
 
 fn canary_is_ready(case: &Case<'_>) -> bool {
-    if !case.raises() {
+    if !case.raises() && !case.mirrors() {
         return true;
     }
     if case.is_promoting() {
@@ -194,14 +214,15 @@ fn promotes_what_passed(case: &Case<'_>) -> bool {
     if !case.enters(Phase::Promoting) {
         return true;
     }
-    let analysis = &case.seen.spec.analysis;
-    let weights = case.seen.spec.strategy() == Strategy::Progressive && case.seen.route.has_weights();
-    let at_the_end = if weights {
-        case.phase == Phase::WaitingPromotion || analysis.next_weight(case.seen.status.canary_weight).is_none()
-    } else {
-        case.seen.status.iterations >= analysis.iterations
+    let (spec, status) = (&case.seen.spec, &case.seen.status);
+    let at_the_end = match case.strategy() {
+        Strategy::Progressive => case.phase == Phase::WaitingPromotion || spec.analysis.next_weight(status.canary_weight).is_none(),
+        Strategy::BlueGreen => status.iterations > spec.iterations(),
+        Strategy::AbTesting => status.iterations >= spec.iterations(),
     };
-    case.is_judged() && !case.moved_on() && (case.promotion_is_ordered() || at_the_end && case.passed())
+    // What is not to be analysed has to be ready all the same.
+    let skipped = spec.skip_analysis && case.canary_ready();
+    case.is_judged() && !case.moved_on() && (case.promotion_is_ordered() || skipped || at_the_end && case.passed())
 }
 
 fn starts_from_zero(case: &Case<'_>) -> bool {
@@ -217,7 +238,7 @@ fn scales_down_in_safety(case: &Case<'_>) -> bool {
     if !matches!(case.effect, Effect::ScaleTarget(Scale::Zero)) {
         return true;
     }
-    let carried = case.seen.route.canary() == 0 && case.seen.primary.is_some();
+    let carried = case.seen.route.is_all_primary() && case.seen.primary.is_some();
     let given_up = case.state.going_down.is_some() || case.ordered();
     carried && (given_up || matches!(case.phase, Phase::Initializing | Phase::Finalising) && case.primary_ready())
 }
@@ -230,10 +251,13 @@ fn advances_one_step(case: &Case<'_>) -> bool {
     if !case.advances() {
         return true;
     }
-    let one = match case.weight() {
-        Some(100) if case.seen.spec.strategy() != Strategy::Progressive => true,
-        Some(weight) => case.seen.spec.analysis.next_weight(case.seen.status.canary_weight) == Some(weight),
-        None => case.next.is_some_and(|next| next.iterations == case.seen.status.iterations + 1),
+    let (spec, status) = (&case.seen.spec, &case.seen.status);
+    let one = match (case.strategy(), case.weight()) {
+        (_, None) => case.next.is_some_and(|next| next.iterations == status.iterations + 1),
+        (_, Some(0)) => case.mirrors() && status.canary_weight == 0,
+        (Strategy::Progressive, Some(weight)) => spec.analysis.next_weight(status.canary_weight) == Some(weight),
+        (Strategy::BlueGreen, Some(weight)) => weight == 100 && status.iterations >= spec.iterations(),
+        (Strategy::AbTesting, Some(weight)) => weight == 100,
     };
     one && latest_tick(case.seen, case.now).is_some()
 }
@@ -244,7 +268,7 @@ fn ended_means_ended(case: &Case<'_>) -> bool {
 
 fn rests_when_told(case: &Case<'_>) -> bool {
     let told = case.state.pause.is_some() || case.seen.spec.suspend;
-    let excused = case.state.going_down.is_some() || case.ordered();
+    let excused = case.state.going_down.is_some() || case.ordered() || case.seen.deleting;
     let moves = match case.next {
         Some(next) => next.phase != case.phase || next.canary_weight != case.seen.status.canary_weight,
         None => case.effect.mutates() && !matches!(case.effect, Effect::RemoveIntent { .. }),
@@ -255,9 +279,10 @@ fn rests_when_told(case: &Case<'_>) -> bool {
 fn gates_hold(case: &Case<'_>) -> bool {
     let recorded = || case.seen.recorded_checksum();
     if case.enters(Phase::Promoting) {
-        return case.promotion_is_ordered() || case.is_open(HookKind::ConfirmPromotion, recorded());
+        return case.promotion_is_ordered() || case.seen.spec.skip_analysis || case.is_open(HookKind::ConfirmPromotion, recorded());
     }
-    if case.is_judged() && case.raises() && case.seen.spec.strategy() == Strategy::Progressive {
+    let first_behind_mirror = case.seen.route.traffic().mirrored;
+    if case.is_judged() && case.raises() && case.strategy() == Strategy::Progressive && !first_behind_mirror {
         return case.is_open(HookKind::ConfirmTrafficIncrease, recorded());
     }
     // A revision that replaces one in mid-run, or is ordered again, has no gate before it.
@@ -283,11 +308,17 @@ fn one_verdict(case: &Case<'_>) -> bool {
 fn status_is_true(case: &Case<'_>) -> bool {
     let Some(next) = case.next else { return true };
     let settles = next.phase != case.phase || next.canary_weight != case.seen.status.canary_weight;
-    !settles || !matches!(case.seen.route, Route::Present { canary, .. } if canary != next.canary_weight)
+    !settles || !matches!(case.seen.route, Route::Present { traffic, .. } if traffic.canary != next.canary_weight)
 }
 
 fn scales_up_to_something(case: &Case<'_>) -> bool {
     !matches!(case.effect, Effect::ScaleTarget(Scale::To(n)) if *n < 1)
+}
+
+fn leaves_nobody_alone(case: &Case<'_>) -> bool {
+    let lets_go = matches!(case.effect, Effect::Finalizer { present: false, .. }) && case.seen.deleting;
+    let leaving = case.seen.leaving;
+    !lets_go || case.seen.target.is_none() || case.canary_ready() && !leaving.service && !leaving.route
 }
 
 fn phases_follow(case: &Case<'_>) -> bool {
@@ -295,6 +326,9 @@ fn phases_follow(case: &Case<'_>) -> bool {
     let Some(next) = case.next.map(|next| next.phase) else { return true };
     if next == case.phase {
         return true;
+    }
+    if next == Phase::Terminating {
+        return case.seen.deleting && case.seen.finalizer;
     }
     match case.phase {
         New => next == Initializing,
@@ -318,7 +352,7 @@ fn records_promotion_at_the_end(case: &Case<'_>) -> bool {
 }
 
 fn going_down_goes_on(case: &Case<'_>) -> bool {
-    let down = case.state.going_down.is_some() && case.phase.is_analysed();
+    let down = case.state.going_down.is_some() && may_be_given_up(case.phase);
     let Some(next) = case.next.filter(|_| down) else { return true };
     next.phase == Phase::Failed || next.phase == case.phase && next.engine().going_down.is_some()
 }

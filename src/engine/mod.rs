@@ -6,11 +6,18 @@
 //! `observation.rs` and `effect.rs`, which are all it knows and all it can do.
 
 pub mod analysis;
+mod cookies;
 pub mod effect;
-pub mod flight;
-pub mod intents;
+mod flight;
+mod gates;
+mod intents;
 pub mod invariants;
+mod leave;
 pub mod observation;
+mod promotion;
 pub mod report;
+mod rollback;
 pub mod step;
+pub mod strategy;
 pub mod sync;
+pub mod verdict;

@@ -21,6 +21,8 @@ pub enum Reason {
     Gate,
     Paused,
     Suspended,
+    /// A check has no data, and the Canary asks to hold then.
+    NoData,
     /// The last check failed; it is repeated until the threshold.
     CheckFailed,
     RolledBack,
@@ -39,7 +41,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Settled,
         Self::Interval,
         Self::Working,
@@ -49,6 +51,7 @@ impl Reason {
         Self::Gate,
         Self::Paused,
         Self::Suspended,
+        Self::NoData,
         Self::CheckFailed,
         Self::RolledBack,
         Self::Aborted,

@@ -6,16 +6,19 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::analysis::{self, Judgement};
+use super::analysis::{self, Judgement, Rollback};
 use super::effect::{Effect, Question, Say, Scale, ServiceRole};
-use super::observation::{Observation, Round, Route, Workload};
+use super::observation::{Observation, Round, Route, Scaler, Workload};
 use super::report::{Reason, Report};
-use super::{flight, intents};
-use crate::domain::canary::{HookKind, ROUTERS};
+use super::verdict::{self, Gate};
+use super::{cookies, flight, gates, intents, leave, promotion, rollback};
+use crate::domain::alert::Severity;
+use crate::domain::canary::HookKind;
 use crate::domain::phase::Phase;
 use crate::domain::readiness::Readiness;
 use crate::domain::revision::Revision;
 use crate::domain::status::{CanaryStatus, EngineState};
+use crate::domain::traffic::Traffic;
 
 /// What a step decided.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,24 +45,21 @@ impl Step {
     }
 }
 
-/// Kind of the target, as texts name it.
-pub(super) const KIND: &str = "Deployment";
-
 /// The next step of the rollout that `seen` shows.
 pub fn step(seen: &Observation, now: Timestamp) -> Step {
     if let Some(why) = &seen.hands_off {
         return Step::wait(Report::new(Reason::Foreign, why.clone()));
     }
     if seen.deleting {
-        return Step::wait(Report::new(Reason::Settled, "is being deleted"));
+        return leave::terminate(seen, now);
     }
     if let Some(step) = intents::settle(seen, now) {
         return step;
     }
     let state = seen.engine();
-    if let (Some(why), true) = (&state.going_down, seen.status.phase.is_analysed()) {
+    if let (Some(why), true) = (&state.going_down, may_be_given_up(seen.status.phase)) {
         // Neither a pause nor a mistake made since may leave traffic on what is being given up.
-        return flight::go_down(seen, why.clone(), now);
+        return rollback::go_down(seen, why.clone(), now);
     }
     if let Some(why) = mistake(seen) {
         return held(seen, now, Report::new(Reason::Invalid, why));
@@ -78,34 +78,46 @@ pub fn step(seen: &Observation, now: Timestamp) -> Step {
             now,
             Report::new(
                 Reason::TargetMissing,
-                format!("{KIND} {name} is not in namespace {}: create it, or correct spec.targetRef", seen.key.namespace),
+                format!("{} {name} is not in namespace {}: create it, or correct spec.targetRef", seen.kind(), seen.key.namespace),
             ),
         );
     };
     if let Err(why) = &seen.configs {
         return held(seen, now, Report::new(Reason::TargetMissing, why.clone()));
     }
+    if let Some(Scaler::Missing(why)) = &seen.scaler {
+        return held(seen, now, Report::new(Reason::TargetMissing, why.clone()));
+    }
     if let Some(step) = clock_was_set_back(seen, now) {
         return step;
+    }
+    if seen.spec.revert_on_deletion != seen.finalizer && seen.status.phase != Phase::New {
+        let present = seen.spec.revert_on_deletion;
+        return Step::act(Effect::Finalizer { present, say: Vec::new() }, "keeps its finalizer as spec.revertOnDeletion says");
     }
     match seen.status.phase {
         Phase::New => {
             let mut status = seen.status.clone();
-            status.enter(Phase::Initializing, KIND, now);
+            status.enter(Phase::Initializing, seen.kind(), now);
             Step::write(status, Vec::new(), "starts to initialise")
         }
         Phase::Initializing => initialize(seen, target, now),
         Phase::Initialized | Phase::Succeeded | Phase::Failed => settled(seen, target, now),
         Phase::Waiting => detected(seen, target, now),
         Phase::Progressing | Phase::WaitingPromotion => flight::analyse(seen, target, now),
-        Phase::Promoting => flight::promote(seen, target, now),
-        Phase::Finalising => flight::finalise(seen, target, now),
+        Phase::Promoting => promotion::promote(seen, target, now),
+        Phase::Finalising => promotion::finalise(seen, now),
         Phase::Terminating | Phase::Terminated => Step::wait(Report::new(Reason::Settled, "is being deleted")),
         Phase::Unknown => Step::wait(Report::new(
             Reason::Invalid,
             "status.phase holds a word this version does not know: update Pilothouse, or clear the status",
         )),
     }
+}
+
+/// Phases in which a rollout that was given up is taken down.
+pub(super) const fn may_be_given_up(phase: Phase) -> bool {
+    phase.is_analysed() || matches!(phase, Phase::Waiting)
 }
 
 fn mistake(seen: &Observation) -> Option<String> {
@@ -118,10 +130,7 @@ fn mistake(seen: &Observation) -> Option<String> {
             crate::domain::canary::GATES_ANNOTATION
         ));
     }
-    if !ROUTERS.contains(&seen.router.as_str()) {
-        return Some(format!("spec.provider {} is not supported yet: {} are", seen.router, ROUTERS.join(", ")));
-    }
-    seen.spec.mistake(&seen.router)
+    seen.spec.mistake().or_else(|| seen.route_mistake.clone()).or_else(|| seen.spec.beyond(&seen.router, &seen.can))
 }
 
 /// A wait that anybody may want to know of: its reason goes into the status once, with an event where it
@@ -136,7 +145,12 @@ pub(super) fn held(seen: &Observation, now: Timestamp, report: Report) -> Step {
     let mut status = seen.status.clone();
     status.set_engine(&state, now);
     let say = match report.reason {
-        Reason::PrimaryNotReady | Reason::CanaryNotReady | Reason::Invalid | Reason::TargetMissing | Reason::ForeignWrite => {
+        Reason::PrimaryNotReady
+        | Reason::CanaryNotReady
+        | Reason::NoData
+        | Reason::Invalid
+        | Reason::TargetMissing
+        | Reason::ForeignWrite => {
             vec![Say::warning(report.message.clone())]
         }
         _ => Vec::new(),
@@ -148,6 +162,7 @@ pub(super) fn held(seen: &Observation, now: Timestamp, report: Report) -> Step {
 pub(super) fn calm(seen: &Observation, now: Timestamp, report: Report) -> Step {
     let mut state = seen.engine();
     let troubles = [
+        Reason::NoData,
         Reason::PrimaryNotReady,
         Reason::CanaryNotReady,
         Reason::Invalid,
@@ -180,6 +195,9 @@ pub(super) fn mend(seen: &Observation) -> Option<Step> {
     if let Some(role) = seen.services.first() {
         return Some(Step::act(Effect::EnsureService(*role), format!("writes the {role:?} Service")));
     }
+    if let (Some(Scaler::Present { differs: true, .. }), true) = (&seen.scaler, seen.primary.is_some()) {
+        return Some(Step::act(Effect::EnsureScaler, "keeps the primary's scaler in step"));
+    }
     match &seen.route {
         Route::Differs { what, .. } => Some(Step::act(Effect::EnsureRoute, format!("writes the route: {what}"))),
         _ => None,
@@ -195,7 +213,7 @@ fn clock_was_set_back(seen: &Observation, now: Timestamp) -> Option<Step> {
         return None;
     }
     let mut status = seen.status.clone();
-    status.enter(status.phase, KIND, now);
+    status.enter(status.phase, seen.kind(), now);
     let say = vec![Say::warning(format!("The clock of {} was set back by {}s: a new interval starts", seen.key, ahead.as_secs()))];
     Some(Step::write(status, say, "the clock was set back: a new interval starts"))
 }
@@ -215,10 +233,11 @@ fn initialize(seen: &Observation, target: &Workload, now: Timestamp) -> Step {
             format!("creates {}", seen.spec.primary_name()),
         );
     };
-    let readiness = primary.state.readiness(seen.spec.analysis.primary_ready_percent(), seen.spec.deadline_seconds(), now);
-    if let Readiness::Waiting(why) | Readiness::Expired(why) = readiness {
-        let message = format!("{}.{} not ready: {why}", seen.spec.primary_name(), seen.key.namespace);
-        return held(seen, now, Report::new(Reason::PrimaryNotReady, message));
+    if let Readiness::Waiting(why) | Readiness::Expired(why) = seen.primary_readiness(primary, now) {
+        return held(seen, now, Report::new(Reason::PrimaryNotReady, format!("{} not ready: {why}", seen.primary_name())));
+    }
+    if let Some(Scaler::Present { differs: true, .. }) = &seen.scaler {
+        return Step::act(Effect::EnsureScaler, "writes the primary's scaler");
     }
     if seen.services.contains(&ServiceRole::Apex) {
         return Step::act(Effect::EnsureService(ServiceRole::Apex), "points the apex Service at the primary");
@@ -226,14 +245,17 @@ fn initialize(seen: &Observation, target: &Workload, now: Timestamp) -> Step {
     if let Route::Unreadable(why) = &seen.route {
         return held(seen, now, Report::new(Reason::WriteFailed, why.clone()));
     }
-    if target.replicas > 0 {
-        return Step::act(Effect::ScaleTarget(Scale::Zero), "scales the target to zero");
+    if let Some(step) = pods_down(seen, "scales the target to zero") {
+        return step;
     }
     if let Some(step) = mend(seen) {
         return step;
     }
-    if seen.route.canary() != 0 {
-        return Step::act(Effect::SetWeights { canary: 0 }, "sends all traffic to the primary");
+    if seen.route.traffic() != Traffic::PRIMARY {
+        return Step::act(Effect::SetTraffic(Traffic::PRIMARY), "sends all traffic to the primary");
+    }
+    if let Some(why) = seen.route.pending() {
+        return held(seen, now, Report::new(Reason::WriteFailed, why));
     }
     let online = match seen.round.as_ref().and_then(|r| r.answers.get(&Question::Online)) {
         None => return Step::act(Effect::Ask(Question::Online), "looks for the metric servers"),
@@ -244,11 +266,39 @@ fn initialize(seen: &Observation, target: &Workload, now: Timestamp) -> Step {
     record(&mut status, target, configs);
     status.last_promoted_spec.clone_from(&status.last_applied_spec);
     status.canary_weight = 0;
-    status.enter(Phase::Initialized, KIND, now);
+    status.enter(Phase::Initialized, seen.kind(), now);
     let mut state = seen.engine();
     state.report = None;
     status.set_engine(&state, now);
-    Step::write(status, vec![online, Say::normal(format!("Initialization done! {}", seen.key))], "initialised")
+    let done = Say::normal(format!("Initialization done! {}", seen.key)).alert(
+        Severity::Info,
+        format!("New {} detected, initialization completed.", seen.kind()),
+        true,
+    );
+    Step::write(status, vec![online, done], "initialised")
+}
+
+/// Takes the canary's pods away: its scaler first, which would bring them back.
+pub(super) fn pods_down(seen: &Observation, why: &str) -> Option<Step> {
+    if let (Some(Scaler::Present { paused: Some(false), .. }), true) = (&seen.scaler, seen.target.is_some()) {
+        return Some(Step::act(Effect::PauseScaler(true), format!("{why}: keeps its scaler from it")));
+    }
+    seen.has_canary_pods().then(|| Step::act(Effect::ScaleTarget(Scale::Zero), why))
+}
+
+/// Brings the canary's pods up: the replicas that it starts with are the primary's, or what its scaler lets it start with.
+pub(super) fn pods_up(seen: &Observation, target: &Workload) -> Option<Step> {
+    if let Some(Scaler::Present { paused: Some(true), .. }) = &seen.scaler {
+        return Some(Step::act(Effect::PauseScaler(false), "lets the target's scaler go on"));
+    }
+    if !seen.spec.target_kind().scales() || target.replicas > 0 {
+        return None;
+    }
+    let replicas = match &seen.scaler {
+        Some(Scaler::Present { least, .. }) => (*least).max(1),
+        _ => seen.primary.as_ref().map_or(1, |p| p.replicas.max(1)),
+    };
+    Some(Step::act(Effect::ScaleTarget(Scale::To(replicas)), "scales the target up"))
 }
 
 /// Writes the identity of what is rolled out into the status.
@@ -269,6 +319,26 @@ fn configs_changed(seen: &Observation) -> bool {
     seen.configs.as_ref().is_ok_and(|configs| *configs != recorded)
 }
 
+/// Takes a canary over whose revision another controller recorded, in a hash that nobody else can compute: what the primary
+/// runs needs no rollout, and what has failed stays failed unless a tracked config changed since.
+fn adopt(seen: &Observation, target: &Workload, now: Timestamp) -> Option<Step> {
+    if Revision::parse(&seen.status.last_applied_spec).is_some() {
+        return None;
+    }
+    let failed = seen.status.phase == Phase::Failed && !seen.status.last_applied_spec.is_empty() && !configs_changed(seen);
+    if !seen.primary_equals_target && !failed {
+        return None;
+    }
+    let mut status = seen.status.clone();
+    record(&mut status, target, seen.configs.as_ref().ok()?);
+    let why = if seen.primary_equals_target { "the primary runs the target's revision" } else { "its revision has failed" };
+    if seen.primary_equals_target {
+        status.last_promoted_spec.clone_from(&status.last_applied_spec);
+    }
+    status.set_engine(&seen.engine(), now);
+    Some(Step::write(status, vec![Say::normal(format!("Adopted {} without a rollout: {why}", seen.key))], "takes over"))
+}
+
 fn settled(seen: &Observation, target: &Workload, now: Timestamp) -> Step {
     if let Some(step) = post_rollout(seen, now) {
         return step;
@@ -279,18 +349,8 @@ fn settled(seen: &Observation, target: &Workload, now: Timestamp) -> Step {
     if let Route::Unreadable(why) = &seen.route {
         return held(seen, now, Report::new(Reason::WriteFailed, why.clone()));
     }
-    if Revision::parse(&seen.status.last_applied_spec).is_none() && seen.status.phase != Phase::Failed && seen.primary_equals_target {
-        // Another controller's hash over the same content: taken on record, not rolled out again.
-        let mut status = seen.status.clone();
-        if let Ok(configs) = &seen.configs {
-            record(&mut status, target, configs);
-        }
-        status.last_promoted_spec.clone_from(&status.last_applied_spec);
-        return Step::write(
-            status,
-            vec![Say::normal(format!("Adopted {} without a rollout: the primary runs the target's revision", seen.key))],
-            "takes over",
-        );
+    if let Some(step) = adopt(seen, target, now) {
+        return step;
     }
     // What was promoted last never starts a rollout: going back to it by hand is a repair.
     let back_to_promoted = Revision::parse(&seen.status.last_promoted_spec).is_some_and(|p| p.hash == target.revision.hash);
@@ -298,10 +358,10 @@ fn settled(seen: &Observation, target: &Workload, now: Timestamp) -> Step {
     if changed {
         return detected(seen, target, now);
     }
-    if let Route::Present { canary, foreign: Some(foreign) } = &seen.route
-        && *canary != seen.status.canary_weight
+    if let Route::Present { traffic, foreign: Some(foreign), .. } = &seen.route
+        && traffic.canary != seen.status.canary_weight
     {
-        let who = &foreign.manager;
+        let (who, canary) = (&foreign.manager, traffic.canary);
         let way_out = "set the weights back, or release a new revision, which begins with all traffic on the primary";
         return held(
             seen,
@@ -336,27 +396,26 @@ fn post_rollout(seen: &Observation, now: Timestamp) -> Option<Step> {
             status.set_engine(&state, now);
             Some(Step::write(status, say, "post-rollout hooks called"))
         }
+        Judgement::Held(_) => None,
     }
 }
 
 /// Traffic that a canary has before its first step: from the rollout before, from a promotion that failed, or by a hand
 /// from outside.
 fn primary_first(seen: &Observation) -> Option<Step> {
-    (seen.route.canary() > 0).then(|| Step::act(Effect::SetWeights { canary: 0 }, "sends all traffic to the primary before the first step"))
+    (seen.route.traffic() != Traffic::PRIMARY)
+        .then(|| Step::act(Effect::SetTraffic(Traffic::PRIMARY), "sends all traffic to the primary before the first step"))
 }
 
-/// A new revision: asks the confirm-rollout gate, then scales up and starts.
+/// A new revision: asks whether it may start, then scales up and starts.
 fn detected(seen: &Observation, target: &Workload, now: Timestamp) -> Step {
     if let Some(step) = mend(seen) {
         return step;
     }
     let Some(checksum) = seen.checksum() else { return Step::wait(Report::new(Reason::Working, "reads the target")) };
-    let state = seen.engine();
     if let Some(primary) = &seen.primary {
-        let readiness = primary.state.readiness(seen.spec.analysis.primary_ready_percent(), seen.spec.deadline_seconds(), now);
-        if let Readiness::Waiting(why) | Readiness::Expired(why) = readiness {
-            let message = format!("{}.{} not ready: {why}", seen.spec.primary_name(), seen.key.namespace);
-            return held(seen, now, Report::new(Reason::PrimaryNotReady, message));
+        if let Readiness::Waiting(why) | Readiness::Expired(why) = seen.primary_readiness(primary, now) {
+            return held(seen, now, Report::new(Reason::PrimaryNotReady, format!("{} not ready: {why}", seen.primary_name())));
         }
     } else {
         return Step::act(
@@ -368,34 +427,29 @@ fn detected(seen: &Observation, target: &Workload, now: Timestamp) -> Step {
         // Before the gate, which may stay closed for days.
         return step;
     }
-    let gate = HookKind::ConfirmRollout;
-    if seen.gates.contains(&gate) && !state.approved(gate, &checksum) {
-        return close_gate(seen, gate, Phase::Waiting, now);
+    let asks_hooks = !seen.spec.analysis.hooks(HookKind::ConfirmRollout).is_empty() || has_rollback_hooks(seen);
+    let waits = seen.status.phase == Phase::Waiting;
+    if waits && asks_hooks && latest_tick(seen, now).is_none() {
+        let report = Report::new(Reason::Gate, "asks its gates again at the next interval");
+        return Step { wake: next_tick(seen, now), effect: None, report };
     }
-    start(seen, target, state, Vec::new(), now)
+    let round = round_at_hand(seen, now);
+    if waits {
+        match analysis::rollback_hooks(seen, round) {
+            Ok(_) => {}
+            Err(Rollback::Ask(question)) => return Step::act(Effect::Ask(question), "asks the rollback hooks"),
+            Err(Rollback::Ordered(hook)) => return rollback::by_hook(seen, &hook, now),
+        }
+    }
+    match verdict::gate(seen, round, HookKind::ConfirmRollout, &checksum) {
+        Gate::Ask(question) => Step::act(Effect::Ask(question), "asks whether the rollout may start"),
+        Gate::Closed { by, say } => gates::close(seen, HookKind::ConfirmRollout, &by, say, Phase::Waiting, now),
+        Gate::Open(say) => start(seen, target, seen.engine(), say, now),
+    }
 }
 
-/// A gate that is not open: its phase is entered once, and it waits for a human.
-pub(super) fn close_gate(seen: &Observation, gate: HookKind, phase: Phase, now: Timestamp) -> Step {
-    let what = match gate {
-        HookKind::ConfirmRollout => "approval",
-        HookKind::ConfirmTrafficIncrease => "traffic increase approval",
-        _ => "promotion approval",
-    };
-    let report = Report::new(Reason::Gate, format!("waits for a human at gate {}: approve or reject it", gate.word()));
-    let mut state = seen.engine();
-    if state.waiting.contains_key(gate.word()) && seen.status.phase == phase {
-        return Step { effect: None, wake: next_tick(seen, now), report };
-    }
-    state.waiting.insert(gate.word().into(), now);
-    state.report = Some((reason_word(Reason::Gate), report.message.clone()));
-    let mut status = seen.status.clone();
-    if status.phase != phase {
-        status.enter(phase, KIND, now);
-    }
-    status.set_engine(&state, now);
-    let say = vec![Say::warning(format!("Halt {} advancement waiting for {what} {}", seen.key, gate.word()))];
-    Step { effect: Some(Effect::WriteStatus { status: Box::new(status), say }), wake: None, report }
+fn has_rollback_hooks(seen: &Observation) -> bool {
+    !seen.spec.analysis.hooks(HookKind::Rollback).is_empty()
 }
 
 /// Starts (or starts again) the rollout of what the target is now. `say` comes before its own events.
@@ -404,24 +458,26 @@ pub(super) fn start(seen: &Observation, target: &Workload, mut state: EngineStat
     if let Some(step) = primary_first(seen) {
         return step;
     }
-    if target.replicas == 0 {
-        let replicas = seen.primary.as_ref().map_or(1, |p| p.replicas.max(1));
-        return Step::act(Effect::ScaleTarget(Scale::To(replicas)), "scales the target up");
+    if let Some(step) = pods_up(seen, target) {
+        return step;
     }
     let Ok(configs) = &seen.configs else { return Step::wait(Report::new(Reason::Working, "reads the configs")) };
     let mut status = seen.status.clone();
     record(&mut status, target, configs);
     (status.failed_checks, status.canary_weight, status.iterations) = (0, 0, 0);
-    status.enter(Phase::Progressing, KIND, now);
+    status.enter(Phase::Progressing, seen.kind(), now);
+    cookies::begin(seen, &mut status);
     // Approvals open their gate once and for one revision; a new start begins with closed gates.
     state = EngineState { verdicts: state.verdicts, pause: state.pause.take(), foreign_seen: state.foreign_seen, ..Default::default() };
     status.set_engine(&state, now);
-    let name = format!("{}.{}", seen.spec.target_ref.name, seen.key.namespace);
-    say.push(Say::normal(if restart {
-        format!("New revision detected! Restarting analysis for {name}")
+    let name = seen.target_name();
+    if restart {
+        say.push(Say::normal(format!("New revision detected! Restarting analysis for {name}")));
     } else {
-        format!("New revision detected! Scaling up {name}")
-    }));
+        let text = "New revision detected, progressing canary analysis.";
+        say.push(Say::normal(format!("New revision detected! Scaling up {name}")).alert(Severity::Info, text, true));
+    }
+    say.extend(seen.spec.left_out(&seen.router, &seen.can).into_iter().map(Say::warning));
     Step::write(status, say, "starts the rollout")
 }
 
@@ -444,29 +500,39 @@ fn interval(seen: &Observation) -> SignedDuration {
     SignedDuration::try_from(seen.spec.analysis.every()).unwrap_or(SignedDuration::from_secs(60))
 }
 
-/// The round that the answers to come belong to: one that was begun is finished before the next due
-/// time counts, so that a hook slower than the interval cannot starve the analysis.
-pub(super) fn current_round<'a>(
-    seen: &'a Observation,
-    checksum: &str,
-    tick: Timestamp,
-    finished: impl Fn(&Round) -> bool,
-) -> Option<&'a Round> {
+/// Identity of the revision that the questions of this phase are about: what is on record, or what wants to start.
+fn round_checksum(seen: &Observation) -> String {
+    let waits_to_start = seen.status.phase == Phase::Waiting || seen.status.phase.is_settled() && seen.engine().post_rollout.is_none();
+    let recorded = if waits_to_start { None } else { seen.recorded_checksum() };
+    recorded.or_else(|| seen.checksum()).unwrap_or_default()
+}
+
+/// The round with the answers of the running interval. One that was begun is finished before the next due time counts, so
+/// that a hook slower than the interval cannot starve the analysis.
+pub(super) fn round_at_hand(seen: &Observation, now: Timestamp) -> Option<&Round> {
     let since = seen.status.last_transition_time?;
-    seen.round.as_ref().filter(|r| r.checksum == checksum && r.due > since && (r.due == tick || !finished(r)))
+    let checksum = round_checksum(seen);
+    let tick = latest_tick(seen, now);
+    seen.round.as_ref().filter(|round| {
+        let timely = match tick {
+            Some(tick) => round.due > since && (round.due == tick || !verdict::is_answered(seen, round)),
+            None => round.due == since,
+        };
+        round.checksum == checksum && timely
+    })
 }
 
 /// The due time and identity under which the runner files the answer to a question of this observation.
 #[must_use]
 pub fn round_of(seen: &Observation, now: Timestamp) -> (String, Timestamp) {
-    let checksum = seen.recorded_checksum().or_else(|| seen.checksum()).unwrap_or_default();
+    let checksum = round_checksum(seen);
     let paced = latest_tick(seen, now);
     let tick = paced.or(seen.status.last_transition_time).unwrap_or(now);
     match (&seen.round, seen.status.last_transition_time) {
         (Some(round), Some(since))
             if round.checksum == checksum
                 && (round.due > since || paced.is_none() && round.due == since)
-                && !flight::is_finished(seen, round) =>
+                && !verdict::is_answered(seen, round) =>
         {
             (checksum, round.due)
         }

@@ -8,11 +8,12 @@ use serde_json::json;
 use super::*;
 use crate::domain::canary::{CanaryAnalysis, CanaryMetric, CanaryService, CanarySpec, CanaryWebhook, ObjectReference, ThresholdRange};
 use crate::domain::intent::{Intent, Verb};
-use crate::domain::readiness::DeploymentState;
+use crate::domain::readiness::{DeploymentState, WorkloadState};
+use crate::domain::traffic::Abilities;
 use crate::domain::target::CanaryKey;
 use crate::engine::effect::Answer;
 use crate::engine::invariants;
-use crate::engine::observation::{ForeignWrite, stamp};
+use crate::engine::observation::{ForeignWrite, Leaving, stamp};
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).expect("a time")
@@ -22,16 +23,28 @@ fn workload(uid: &str, image: &str, replicas: i64) -> Workload {
     Workload {
         revision: Revision::of(uid, 1, &json!({"image": image})),
         replicas,
-        state: DeploymentState {
+        state: WorkloadState::Deployment(DeploymentState {
             replicas_wanted: replicas,
             replicas,
             updated: replicas,
             available: replicas,
             progressing_reason: Some("NewReplicaSetAvailable".into()),
             ..Default::default()
-        },
+        }),
         stamp: None,
     }
+}
+
+fn deployment(workload: &mut Option<Workload>) -> &mut DeploymentState {
+    match &mut workload.as_mut().expect("a workload").state {
+        WorkloadState::Deployment(state) => state,
+        other => panic!("no Deployment: {other:?}"),
+    }
+}
+
+/// A route that gives `traffic`.
+fn present(traffic: Traffic) -> Route {
+    Route::Present { traffic, foreign: None, pending: None }
 }
 
 fn metric(name: &str, min: Option<f64>, max: Option<f64>) -> CanaryMetric {
@@ -62,6 +75,20 @@ pub fn fresh() -> Observation {
         undecodable: None,
         status: CanaryStatus::default(),
         router: "istio".into(),
+        can: Abilities {
+            progressive: true,
+            ab_testing: true,
+            blue_green: true,
+            mirror_iterations: true,
+            mirror_progressive: true,
+            session_affinity: true,
+        },
+        route_mistake: None,
+        holds_without_data: false,
+        uid: "c".into(),
+        finalizer: false,
+        leaving: Leaving::default(),
+        scaler: None,
         gates: Vec::new(),
         gate_mistakes: Vec::new(),
         deleting: false,
@@ -72,7 +99,7 @@ pub fn fresh() -> Observation {
         primary: None,
         configs: Ok(BTreeMap::from([("configmap/web".into(), "a".into())])),
         services: [ServiceRole::Canary, ServiceRole::Primary, ServiceRole::Apex].into(),
-        route: Route::Differs { what: "missing".into(), canary: None },
+        route: Route::Differs { what: "missing".into(), traffic: None },
         primary_equals_target: false,
         round: None,
     }
@@ -166,8 +193,25 @@ impl World {
                 primary.stamp = Some(id);
                 seen.primary = Some(primary);
             }
-            Effect::EnsureRoute => seen.route = Route::Present { canary: seen.route.canary(), foreign: None },
-            Effect::SetWeights { canary } => seen.route = Route::Present { canary, foreign: None },
+            Effect::EnsureRoute => seen.route = present(seen.route.traffic()),
+            Effect::SetTraffic(_) if matches!(seen.route, Route::None) => panic!("no route has traffic to set"),
+            Effect::SetTraffic(traffic) => seen.route = present(traffic),
+            Effect::EnsureScaler => {
+                if let Some(Scaler::Present { differs, .. }) = &mut seen.scaler {
+                    *differs = false;
+                }
+            }
+            Effect::PauseScaler(on) => {
+                if let Some(Scaler::Present { paused, .. }) = &mut seen.scaler {
+                    *paused = Some(on);
+                }
+            }
+            Effect::Finalizer { present, say } => {
+                self.said.extend(say.into_iter().map(|s| s.message));
+                seen.finalizer = present;
+            }
+            Effect::RestoreService => seen.leaving.service = false,
+            Effect::RestoreRoute => seen.leaving.route = false,
             Effect::ScaleTarget(scale) => {
                 let target = seen.target.as_mut().expect("a target");
                 let replicas = match scale {
@@ -380,7 +424,7 @@ fn abort_writes_the_route_first_and_needs_no_metrics() {
     world.ask(Verb::Abort);
     world.rest();
     assert_eq!(world.seen.status.phase, Phase::Failed);
-    assert_eq!(world.mutations[..3], ["SetWeights", "ScaleTarget", "WriteStatus"]);
+    assert_eq!(world.mutations[..3], ["SetTraffic", "ScaleTarget", "WriteStatus"]);
     assert_eq!(world.step().report, Report::new(Reason::Aborted, "aborted by bo: INC-42"));
     world.ask(Verb::Retry);
     world.success = Vec::new();
@@ -453,11 +497,11 @@ fn promote_skips_the_analysis_but_not_readiness() {
     let mut world = ready();
     world.release("two");
     world.run_while(|w| w.seen.status.canary_weight < 20);
-    world.seen.target.as_mut().expect("a target").state.available = 0;
+    deployment(&mut world.seen.target).available = 0;
     world.ask(Verb::Promote);
     world.rest();
     assert_eq!(world.seen.status.phase, Phase::Progressing);
-    world.seen.target.as_mut().expect("a target").state.available = 2;
+    deployment(&mut world.seen.target).available = 2;
     world.rest();
     assert_eq!(world.seen.status.phase, Phase::Promoting);
 }
@@ -468,7 +512,7 @@ fn a_primary_that_does_not_come_up_leaves_traffic_on_the_healthy_canary() {
     world.release("two");
     world.run_until(Phase::Promoting);
     world.rest();
-    world.seen.primary.as_mut().expect("a primary").state.progressing_reason = Some("ProgressDeadlineExceeded".into());
+    deployment(&mut world.seen.primary).progressing_reason = Some("ProgressDeadlineExceeded".into());
     world.run_until(Phase::Failed);
     assert_eq!((world.seen.status.canary_weight, world.seen.route.canary()), (100, 100));
     assert!(world.seen.target.as_ref().is_some_and(|t| t.replicas > 0), "the canary keeps running");
@@ -480,7 +524,7 @@ fn a_foreign_write_to_the_route_pauses_and_resume_goes_on_from_there() {
     world.release("two");
     world.run_while(|w| w.seen.status.canary_weight < 20);
     world.seen.route =
-        Route::Present { canary: 80, foreign: Some(ForeignWrite { manager: "kubectl-edit".into(), resource_version: "7".into() }) };
+        Route::Present { traffic: Traffic::weight(80), foreign: Some(ForeignWrite { manager: "kubectl-edit".into(), resource_version: "7".into() }), pending: None };
     world.rest();
     assert_eq!(world.step().report.reason, Reason::Paused);
     assert!(world.said.last().is_some_and(|s| s.contains("kubectl-edit")), "{:?}", world.said);
@@ -579,7 +623,7 @@ fn a_hand_on_the_route_at_rest_is_told_and_the_next_rollout_begins_with_the_prim
     let mut world = ready();
     world.seen.gates = vec![HookKind::ConfirmRollout];
     world.seen.route =
-        Route::Present { canary: 60, foreign: Some(ForeignWrite { manager: "kubectl-edit".into(), resource_version: "9".into() }) };
+        Route::Present { traffic: Traffic::weight(60), foreign: Some(ForeignWrite { manager: "kubectl-edit".into(), resource_version: "9".into() }), pending: None };
     world.rest();
     let report = world.seen.engine().report.expect("a report");
     assert!(report.0 == "foreign-write" && report.1.contains("kubectl-edit gives the canary 60 %"), "{report:?}");
@@ -596,7 +640,7 @@ fn where_neither_primary_nor_canary_is_ready_the_weights_stay() {
     world.rest();
     let weight = world.seen.route.canary();
     for workload in [&mut world.seen.primary, &mut world.seen.target] {
-        let state = &mut workload.as_mut().expect("a workload").state;
+        let state = deployment(workload);
         state.available = 0;
         state.progressing_reason = Some("ProgressDeadlineExceeded".into());
     }

@@ -89,6 +89,16 @@ impl Access {
 }
 
 impl Access {
+    /// Deletes `live` and no other object of that name, in the state in which it was seen.
+    ///
+    /// # Errors
+    /// [`ApiError::Conflict`] when it has changed.
+    pub async fn delete(&self, path: &str, live: &Value) -> Result<(), ApiError> {
+        let body = serde_json::json!({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {
+            "uid": live["metadata"]["uid"], "resourceVersion": live["metadata"]["resourceVersion"]}});
+        self.send(&named("delete", path), http::Method::DELETE, path, "application/json", Some(&body)).await.map(drop)
+    }
+
     /// Posts `body` and returns the status of the answer, whatever it is: for what lies behind a proxy path.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! One connected cluster: its store, its watches, its requests; what the runner and the session hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,10 +13,15 @@ use super::json::{integer, text};
 use super::kinds::Kind;
 use super::patience::patient;
 use super::store::Store;
+use super::around::{Around, kind_of};
 use super::{observe, perform, watch};
+use crate::domain::canary::CanarySpec;
 use crate::domain::driver::Drive;
+use crate::domain::fleet::Engine;
 use crate::domain::revision::Revision;
+use crate::domain::status::CanaryStatus;
 use crate::domain::target::CanaryKey;
+use crate::domain::traffic::Abilities;
 use crate::engine::observation::Workload;
 use crate::runner::ports::{Clock, ClusterPort, Effect, Observation, PortError};
 
@@ -36,6 +41,21 @@ pub struct Policy {
     pub drive: Drive,
     /// Router for Canaries that name none; found out where absent.
     pub mesh: Option<String>,
+    /// How the engine goes about its work.
+    pub engine: Engine,
+    /// The part of it that routers look at.
+    pub routes: crate::mesh::Settings,
+}
+
+impl Policy {
+    #[must_use]
+    pub fn new(drive: Drive, mesh: Option<String>, engine: Engine) -> Self {
+        let routes = crate::mesh::Settings {
+            ingress_annotations_prefix: engine.ingress_annotations_prefix.clone(),
+            ingress_class: engine.ingress_class.clone(),
+        };
+        Self { drive, mesh, engine, routes }
+    }
 }
 
 /// A connected cluster.
@@ -54,22 +74,27 @@ impl Cluster {
         Self { access: Access::new(client), store: Arc::default(), policy, clock, configs: Mutex::default(), revisions: Mutex::default() }
     }
 
-    /// Watches everything that a rollout stands on; never returns.
+    /// Watches everything that rollouts stand on, and more kinds once a Canary needs them; never returns.
     pub async fn watch(&self) {
         let client = patient(self.access.client().clone(), watch::QUIET);
         let mut tasks = tokio::task::JoinSet::new();
-        for kind in Kind::ALL {
-            tasks.spawn(watch::run(client.clone(), kind, Arc::clone(&self.store), self.clock.clone()));
+        let mut running = BTreeSet::new();
+        loop {
+            for kind in Kind::always().chain(self.store.wanted()) {
+                if running.insert(kind) {
+                    tasks.spawn(watch::run(client.clone(), kind, Arc::clone(&self.store), self.clock.clone()));
+                }
+            }
+            self.store.wants_more.notified().await;
         }
-        while tasks.join_next().await.is_some() {}
     }
 
-    /// `object`, a workload, as the engine sees it.
+    /// The revision of `object`, a workload with pods.
     #[must_use]
-    pub fn workload(&self, object: &Value) -> Workload {
+    pub fn revision(&self, object: &Value) -> Revision {
         let (uid, generation) = (text(object, "/metadata/uid"), integer(object, "/metadata/generation").unwrap_or(0));
         let mut known = self.revisions.lock().unwrap_or_else(PoisonError::into_inner);
-        let revision = match known.get(uid) {
+        match known.get(uid) {
             Some(revision) if revision.generation == generation => revision.clone(),
             _ => {
                 let revision = Revision::of(uid, generation, object.pointer("/spec/template").unwrap_or(&Value::Null));
@@ -79,8 +104,23 @@ impl Cluster {
                 known.insert(uid.to_owned(), revision.clone());
                 revision
             }
-        };
-        observe::workload(object, revision)
+        }
+    }
+
+    /// The target and the primary of `canary` as the engine sees them, each where it is there.
+    #[must_use]
+    pub fn workloads(&self, canary: &Value, spec: &CanarySpec, status: &CanaryStatus) -> (Option<Workload>, Option<Workload>) {
+        let around = Around::new(self, canary, spec, status);
+        // Whoever only looks makes them watched, too.
+        let _ = self.store.knows(kind_of(spec));
+        (around.target().and_then(|target| around.workload(&target)), around.primary_workload())
+    }
+
+    /// What the router of `spec` can do.
+    #[must_use]
+    pub fn abilities(&self, spec: &CanarySpec) -> Abilities {
+        let router = crate::mesh::router(&self.router(spec.provider.as_deref())).ok().flatten();
+        router.map_or(Abilities::NONE, crate::mesh::Router::abilities)
     }
 
     /// The router that `canary` goes by.

@@ -1,4 +1,6 @@
 //! The kinds that are watched: one table.
+//!
+//! Some are watched in every cluster, the others once a Canary there needs them.
 
 use kube::api::ApiResource;
 
@@ -14,7 +16,22 @@ pub enum Kind {
     Lease,
     VirtualService,
     DestinationRule,
+    DaemonSet,
+    HorizontalPodAutoscaler,
+    ScaledObject,
     HttpRoute,
+    HttpRouteV1Beta1,
+    Ingress,
+    HttpProxy,
+    TraefikService,
+    RouteTable,
+    Upstream,
+    ApisixRoute,
+    TrafficRoute,
+    KnativeService,
+    TrafficSplitV1Alpha1,
+    TrafficSplitV1Alpha2,
+    TrafficSplitV1Alpha3,
 }
 
 struct Row {
@@ -23,140 +40,84 @@ struct Row {
     version: &'static str,
     word: &'static str,
     plural: &'static str,
+    /// Watched in every cluster, whatever its Canaries say.
+    always: bool,
     /// Only what this selects is watched.
     fields: &'static str,
     /// Metadata alone is watched; the object is read by name when it is needed.
     metadata_only: bool,
     /// Who owns which field matters to us.
     managers: bool,
+    namespaced: bool,
 }
 
-const TABLE: [Row; 10] = [
-    Row {
-        kind: Kind::Canary,
-        group: "flagger.app",
-        version: "v1beta1",
-        word: "Canary",
-        plural: "canaries",
-        fields: "",
-        metadata_only: false,
-        managers: true,
-    },
-    Row {
-        kind: Kind::Deployment,
-        group: "apps",
-        version: "v1",
-        word: "Deployment",
-        plural: "deployments",
-        fields: "",
-        metadata_only: false,
-        managers: false,
-    },
-    Row {
-        kind: Kind::Service,
-        group: "",
-        version: "v1",
-        word: "Service",
-        plural: "services",
-        fields: "",
-        metadata_only: false,
-        managers: false,
-    },
-    Row {
-        kind: Kind::ConfigMap,
-        group: "",
-        version: "v1",
-        word: "ConfigMap",
-        plural: "configmaps",
-        fields: "",
-        metadata_only: true,
-        managers: false,
-    },
-    Row {
-        kind: Kind::Secret,
-        group: "",
-        version: "v1",
-        word: "Secret",
-        plural: "secrets",
-        fields: "",
-        metadata_only: true,
-        managers: false,
-    },
-    Row {
-        kind: Kind::Event,
-        group: "",
-        version: "v1",
-        word: "Event",
-        plural: "events",
-        fields: "involvedObject.kind=Canary",
-        metadata_only: false,
-        managers: false,
-    },
-    Row {
-        kind: Kind::Lease,
-        group: "coordination.k8s.io",
-        version: "v1",
-        word: "Lease",
-        plural: "leases",
-        fields: "metadata.name=flagger-leader-election",
-        metadata_only: false,
-        managers: false,
-    },
-    Row {
-        kind: Kind::VirtualService,
-        group: "networking.istio.io",
-        version: "v1beta1",
-        word: "VirtualService",
-        plural: "virtualservices",
-        fields: "",
-        metadata_only: false,
-        managers: true,
-    },
-    Row {
-        kind: Kind::DestinationRule,
-        group: "networking.istio.io",
-        version: "v1beta1",
-        word: "DestinationRule",
-        plural: "destinationrules",
-        fields: "",
-        metadata_only: false,
-        managers: false,
-    },
-    Row {
-        kind: Kind::HttpRoute,
-        group: "gateway.networking.k8s.io",
-        version: "v1",
-        word: "HTTPRoute",
-        plural: "httproutes",
-        fields: "",
-        metadata_only: false,
-        managers: true,
-    },
+impl Row {
+    const fn always(self) -> Self {
+        Self { always: true, ..self }
+    }
+
+    const fn fields(self, fields: &'static str) -> Self {
+        Self { fields, ..self }
+    }
+
+    const fn metadata_only(self) -> Self {
+        Self { metadata_only: true, ..self }
+    }
+
+    const fn managers(self) -> Self {
+        Self { managers: true, ..self }
+    }
+
+    const fn cluster_scoped(self) -> Self {
+        Self { namespaced: false, ..self }
+    }
+}
+
+const fn row(kind: Kind, group: &'static str, version: &'static str, word: &'static str, plural: &'static str) -> Row {
+    Row { kind, group, version, word, plural, always: false, fields: "", metadata_only: false, managers: false, namespaced: true }
+}
+
+const TABLE: [Row; 25] = [
+    row(Kind::Canary, "flagger.app", "v1beta1", "Canary", "canaries").always().managers(),
+    row(Kind::Deployment, "apps", "v1", "Deployment", "deployments").always(),
+    row(Kind::Service, "", "v1", "Service", "services").always(),
+    row(Kind::ConfigMap, "", "v1", "ConfigMap", "configmaps").always().metadata_only(),
+    row(Kind::Secret, "", "v1", "Secret", "secrets").always().metadata_only(),
+    row(Kind::Event, "", "v1", "Event", "events").always().fields("involvedObject.kind=Canary"),
+    row(Kind::Lease, "coordination.k8s.io", "v1", "Lease", "leases").always().fields("metadata.name=flagger-leader-election"),
+    row(Kind::VirtualService, "networking.istio.io", "v1beta1", "VirtualService", "virtualservices").always().managers(),
+    row(Kind::DestinationRule, "networking.istio.io", "v1beta1", "DestinationRule", "destinationrules"),
+    row(Kind::DaemonSet, "apps", "v1", "DaemonSet", "daemonsets"),
+    row(Kind::HorizontalPodAutoscaler, "autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
+    row(Kind::ScaledObject, "keda.sh", "v1alpha1", "ScaledObject", "scaledobjects"),
+    row(Kind::HttpRoute, "gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes").managers(),
+    row(Kind::HttpRouteV1Beta1, "gateway.networking.k8s.io", "v1beta1", "HTTPRoute", "httproutes").managers(),
+    row(Kind::Ingress, "networking.k8s.io", "v1", "Ingress", "ingresses").managers(),
+    row(Kind::HttpProxy, "projectcontour.io", "v1", "HTTPProxy", "httpproxies").managers(),
+    row(Kind::TraefikService, "traefik.io", "v1alpha1", "TraefikService", "traefikservices").managers(),
+    row(Kind::RouteTable, "gateway.solo.io", "v1", "RouteTable", "routetables").managers(),
+    row(Kind::Upstream, "gloo.solo.io", "v1", "Upstream", "upstreams"),
+    row(Kind::ApisixRoute, "apisix.apache.org", "v2", "ApisixRoute", "apisixroutes").managers(),
+    row(Kind::TrafficRoute, "kuma.io", "v1alpha1", "TrafficRoute", "trafficroutes").managers().cluster_scoped(),
+    row(Kind::KnativeService, "serving.knative.dev", "v1", "Service", "services").managers(),
+    row(Kind::TrafficSplitV1Alpha1, "split.smi-spec.io", "v1alpha1", "TrafficSplit", "trafficsplits").managers(),
+    row(Kind::TrafficSplitV1Alpha2, "split.smi-spec.io", "v1alpha2", "TrafficSplit", "trafficsplits").managers(),
+    row(Kind::TrafficSplitV1Alpha3, "split.smi-spec.io", "v1alpha3", "TrafficSplit", "trafficsplits").managers(),
 ];
 
 impl Kind {
     /// All kinds, in the order their watches are started.
-    pub const ALL: [Self; 10] = [
-        Self::Canary,
-        Self::Deployment,
-        Self::Service,
-        Self::ConfigMap,
-        Self::Secret,
-        Self::Event,
-        Self::Lease,
-        Self::VirtualService,
-        Self::DestinationRule,
-        Self::HttpRoute,
-    ];
+    pub fn all() -> impl Iterator<Item = Self> {
+        TABLE.iter().map(|row| row.kind)
+    }
+
+    /// The kinds that are watched in every cluster.
+    pub fn always() -> impl Iterator<Item = Self> {
+        TABLE.iter().filter(|row| row.always).map(|row| row.kind)
+    }
 
     fn row(self) -> &'static Row {
         TABLE.iter().find(|r| r.kind == self).unwrap_or(&TABLE[0])
-    }
-
-    /// The kind called `word`.
-    #[must_use]
-    pub fn named(word: &str) -> Option<Self> {
-        TABLE.iter().find(|row| row.word == word).map(|row| row.kind)
     }
 
     /// `apiVersion` of the kind.
@@ -187,6 +148,11 @@ impl Kind {
     }
 
     #[must_use]
+    pub fn is_namespaced(self) -> bool {
+        self.row().namespaced
+    }
+
+    #[must_use]
     pub fn resource(self) -> ApiResource {
         let row = self.row();
         ApiResource {
@@ -198,12 +164,12 @@ impl Kind {
         }
     }
 
-    /// The path of one object, or of the collection where `name` is empty.
+    /// The path of one object, or of the collection where `name` is empty; a cluster-scoped kind takes no namespace.
     #[must_use]
     pub fn path(self, namespace: &str, name: &str) -> String {
         let row = self.row();
         let root = if row.group.is_empty() { "/api/v1".to_owned() } else { format!("/apis/{}", self.api_version()) };
-        let scope = if namespace.is_empty() { String::new() } else { format!("/namespaces/{namespace}") };
+        let scope = if namespace.is_empty() || !row.namespaced { String::new() } else { format!("/namespaces/{namespace}") };
         let name = if name.is_empty() { String::new() } else { format!("/{name}") };
         format!("{root}{scope}/{}{name}", row.plural)
     }

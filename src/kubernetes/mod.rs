@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod apply;
+pub mod around;
 pub mod cluster;
 pub mod contexts;
 pub mod crds;
@@ -16,10 +17,11 @@ pub mod inventory;
 pub mod json;
 pub mod kinds;
 pub mod lease;
+pub mod objects;
 pub mod observe;
 mod patience;
 pub mod perform;
-pub mod primary;
+mod routing;
 pub mod store;
 pub mod verbs;
 pub mod watch;

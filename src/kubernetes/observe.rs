@@ -3,27 +3,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
-use jiff::Timestamp;
 use serde_json::Value;
 
 use super::cluster::Cluster;
 use super::error::ApiError;
-use super::json::{annotation, integer, items, owner_of, text};
+use super::around::Around;
+use super::json::{annotation, integer, items, text};
 use super::kinds::Kind;
-use super::primary::{self, ConfigRef};
+use super::objects::configs::{self as configs_of, ConfigRef};
 use super::store::WatchState;
-use crate::domain::canary::{CanarySpec, GATES_ANNOTATION, native_gates};
+use crate::domain::canary::{CanarySpec, GATES_ANNOTATION, NO_DATA_ANNOTATION, native_gates};
 use crate::domain::driver::{CanaryTraces, FlaggerTraces, may_drive};
 use crate::domain::intent::{ANNOTATION_PREFIX, Intent};
-use crate::domain::readiness::DeploymentState;
 use crate::domain::revision::Revision;
 use crate::domain::status::CanaryStatus;
 use crate::domain::target::CanaryKey;
-use crate::engine::effect::ServiceRole;
-use crate::engine::observation::{Configs, ForeignWrite, Observation, Route, Workload};
-use crate::mesh::{self, Companion, Router};
+use crate::engine::observation::{Configs, Observation};
 use crate::runner::ports::PortError;
 
+/// Finalizer of Canaries with `revertOnDeletion`: Flagger's.
+pub const FINALIZER: &str = "finalizer.flagger.app";
 /// Field manager of everything the rollout engine writes.
 pub const MANAGER: &str = "pilothouse-engine";
 
@@ -36,58 +35,50 @@ pub(super) async fn observe(cluster: &Cluster, key: &CanaryKey) -> Result<Option
     let Some(canary) = store.get(Kind::Canary, &key.namespace, &key.name) else { return Ok(None) };
     let (spec, undecodable) = decode::<CanarySpec>(canary.get("spec"));
     let (status, broken_status) = decode::<CanaryStatus>(canary.get("status"));
-    let router = cluster.router(spec.provider.as_deref());
+    let around = Around::new(cluster, &canary, &spec, &status);
+    if !around.is_known() {
+        return Ok(None);
+    }
     let (gates, gate_mistakes) = native_gates(annotation(&canary, GATES_ANNOTATION));
     let (intents, broken_intents) = intents(&canary);
-    let target = store.get(Kind::Deployment, &key.namespace, &spec.target_ref.name);
-    let live_primary = store.get(Kind::Deployment, &key.namespace, &spec.primary_name());
+    let target = around.target();
     let configs = match &target {
-        Some(target) => configs(cluster, key, target).await?,
-        None => Ok(BTreeMap::new()),
+        Some(target) if spec.target_kind().scales() && cluster.policy.engine.enable_config_tracking => configs(cluster, key, target).await?,
+        _ => Ok(BTreeMap::new()),
     };
     let tracked: BTreeSet<String> = configs.as_ref().map(|c| c.keys().cloned().collect()).unwrap_or_default();
-    let mut services = BTreeSet::new();
-    let mut selector_mistake = None;
-    let mut primary_equals_target = false;
-    if let Some(target) = &target {
-        for role in [ServiceRole::Canary, ServiceRole::Primary, ServiceRole::Apex] {
-            match primary::service(&canary, &spec, target, role) {
-                Ok(wanted) => {
-                    let live = store.get(Kind::Service, &key.namespace, &primary::service_name(&spec, role));
-                    if live.is_none_or(|live| primary::service_differs(&live, &wanted)) {
-                        services.insert(role);
-                    }
-                }
-                Err(why) => selector_mistake = Some(why),
-            }
-        }
-        if let (Some(live), Ok(wanted)) =
-            (&live_primary, primary::deployment(&canary, &spec, target, &tracked, live_primary.as_deref(), ""))
-        {
-            primary_equals_target = primary::equals_target(live, &wanted);
-        }
-    }
-    let undecodable = undecodable.or(broken_status.map(|e| format!("status: {e}"))).or(selector_mistake);
+    let (services, unselectable) = match &target {
+        Some(target) => around.services(target),
+        None => (BTreeSet::new(), None),
+    };
+    let undecodable = undecodable.or(broken_status.map(|e| format!("status: {e}"))).or(unselectable);
     Ok(Some(Observation {
         key: key.clone(),
         version: text(&canary, "/metadata/resourceVersion").into(),
+        uid: text(&canary, "/metadata/uid").into(),
         hands_off: hands_off(cluster, &canary, &status),
-        route: route(cluster, key, &spec, &router),
+        route: around.routing.observe(target.as_deref()),
+        router: around.routing.provider.clone(),
+        can: around.routing.abilities(),
+        route_mistake: around.routing.mistake().or_else(|| around.mistake()),
         deleting: canary.pointer("/metadata/deletionTimestamp").is_some(),
-        target: target.as_deref().map(|target| cluster.workload(target)),
-        primary: live_primary.as_deref().map(|primary| cluster.workload(primary)),
-        spec,
+        finalizer: items(&canary, "/metadata/finalizers").any(|f| f.as_str() == Some(FINALIZER)),
+        leaving: around.leaving(target.as_deref()),
+        holds_without_data: annotation(&canary, NO_DATA_ANNOTATION) == Some("hold"),
+        scaler: around.scaler(),
+        primary_equals_target: target.as_deref().is_some_and(|target| around.primary_equals(target, &tracked)),
+        target: target.as_deref().and_then(|target| around.workload(target)),
+        primary: around.primary_workload(),
         undecodable,
-        status,
-        router,
+        status: status.clone(),
         gates,
         gate_mistakes,
         intents,
         broken_intents,
         configs,
         services,
-        primary_equals_target,
         round: None,
+        spec: spec.clone(),
     }))
 }
 
@@ -164,43 +155,14 @@ pub fn hands_off(cluster: &Cluster, canary: &Value, status: &CanaryStatus) -> Op
     may_drive(cluster.policy.drive, &flagger_traces(cluster), &traces).err()
 }
 
-/// A Deployment of `revision` as the engine sees it.
-pub(super) fn workload(object: &Value, revision: Revision) -> Workload {
-    let condition = |kind: &str| items(object, "/status/conditions").find(|c| text(c, "/type") == kind);
-    let unavailable =
-        condition("Available").filter(|c| text(c, "/status") == "False" && text(c, "/reason") == "MinimumReplicasUnavailable");
-    let replicas = integer(object, "/spec/replicas").unwrap_or(1);
-    let number = |pointer: &str| integer(object, pointer).unwrap_or(0);
-    Workload {
-        revision,
-        replicas,
-        state: DeploymentState {
-            name: text(object, "/metadata/name").into(),
-            generation: number("/metadata/generation"),
-            observed_generation: number("/status/observedGeneration"),
-            replicas_wanted: replicas,
-            replicas: number("/status/replicas"),
-            updated: number("/status/updatedReplicas"),
-            available: number("/status/availableReplicas"),
-            progressing_reason: condition("Progressing").map(|c| text(c, "/reason").to_owned()),
-            unavailable_since: unavailable.and_then(|c| text(c, "/lastUpdateTime").parse::<Timestamp>().ok()),
-        },
-        stamp: object
-            .pointer("/spec/template/metadata/annotations")
-            .and_then(|a| a.get(primary::STAMP))
-            .and_then(Value::as_str)
-            .map(str::to_owned),
-    }
-}
-
 /// The configs that the target refers to, each read by name when its metadata says that it changed.
 /// The inner error is the sentence for a mandatory one that is missing.
 async fn configs(cluster: &Cluster, key: &CanaryKey, target: &Value) -> Result<Result<Configs, String>, PortError> {
     let mut found = Configs::new();
-    for reference in primary::config_refs(target) {
+    for reference in configs_of::config_refs(target) {
         match config(cluster, key, &reference).await? {
-            Some(object) if primary::is_tracked(&object, reference.secret) => {
-                found.insert(reference.key(), primary::checksum(&object));
+            Some(object) if configs_of::is_tracked(&object, reference.secret) => {
+                found.insert(reference.key(), configs_of::checksum(&object));
             }
             Some(_) => {}
             None if reference.optional => {}
@@ -246,41 +208,4 @@ pub(super) async fn config(cluster: &Cluster, key: &CanaryKey, reference: &Confi
         Err(ApiError::NotFound { .. }) => Ok(None),
         Err(error) => Err(PortError::Failed(error.to_string())),
     }
-}
-
-fn route(cluster: &Cluster, key: &CanaryKey, spec: &CanarySpec, provider: &str) -> Route {
-    let Some(router) = mesh::router(provider) else { return Route::None };
-    let Some(kind) = Kind::named(router.kind()) else { return Route::None };
-    match cluster.store.state(kind) {
-        WatchState::Absent => return Route::Unreadable(router.absent().into()),
-        WatchState::Forbidden(why) => return Route::Unreadable(format!("{} objects may not be read: {why}", router.kind())),
-        _ => {}
-    }
-    let name = spec.service_name();
-    let live = cluster.store.get(kind, &key.namespace, name);
-    let weight = match live.as_deref().map_or(Ok(None), |live| router.weight(spec, live)) {
-        Ok(weight) => weight,
-        Err(why) => return Route::Unreadable(why),
-    };
-    if let Some(missing) = missing_companion(cluster, &key.namespace, router, spec) {
-        return Route::Differs { what: format!("{} {}", missing.kind, missing.name), canary: weight };
-    }
-    match (live, weight) {
-        (Some(live), Some(canary)) if !router.differs(spec, &live) => {
-            let foreign = owner_of(&live, &router.weights_at()).filter(|m| *m != MANAGER).map(|manager| ForeignWrite {
-                manager: crate::domain::text::clean(manager),
-                resource_version: text(&live, "/metadata/resourceVersion").into(),
-            });
-            Route::Present { canary, foreign }
-        }
-        _ => Route::Differs { what: format!("{} {name}", router.kind()), canary: weight },
-    }
-}
-
-/// The first object beside the route that is missing or differs.
-pub(super) fn missing_companion(cluster: &Cluster, namespace: &str, router: &dyn Router, spec: &CanarySpec) -> Option<Companion> {
-    router.companions(spec).into_iter().find(|companion| {
-        let live = Kind::named(companion.kind).and_then(|kind| cluster.store.get(kind, namespace, &companion.name));
-        live.is_none_or(|live| live.get("spec") != Some(&companion.spec))
-    })
 }

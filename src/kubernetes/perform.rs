@@ -1,20 +1,24 @@
 //! One effect, one request.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::access::Patch;
 use super::cluster::Cluster;
 use super::error::ApiError;
-use super::json::{child, text};
+use super::around::{Around, kind_of};
+use super::events;
+use super::json::{child, items, text};
 use super::kinds::Kind;
-use super::observe::{MANAGER, config, missing_companion};
-use super::{events, primary};
+use super::objects::configs::{self, ConfigRef};
+use super::objects::{scaler, service_target, services, workload};
+use super::observe::{FINALIZER, MANAGER, config};
+use crate::domain::canary::TargetKind;
 use crate::domain::intent::ANNOTATION_PREFIX;
-use crate::engine::effect::{Effect, Scale, ServiceRole};
+use crate::engine::effect::{Effect, Say, Scale, ServiceRole};
 use crate::engine::observation::Observation;
-use crate::mesh;
 use crate::runner::ports::PortError;
 
 impl From<ApiError> for PortError {
@@ -32,31 +36,35 @@ pub(super) async fn perform(cluster: &Cluster, seen: &Observation, effect: &Effe
     if effect.needs_live_read() {
         read_live(cluster, seen).await?;
     }
-    let at = Object { cluster, seen };
+    let canary = cluster.store.get(Kind::Canary, &seen.key.namespace, &seen.key.name);
+    let canary = canary.ok_or_else(|| PortError::Changed(format!("Canary {} is gone", seen.key)))?;
+    let around = Around::new(cluster, &canary, &seen.spec, &seen.status);
+    let at = Object { cluster, seen, around };
     match effect {
         Effect::EnsureService(role) => at.ensure_service(*role).await,
         Effect::CopyToPrimary { id } => at.copy_to_primary(id).await,
-        Effect::EnsureRoute => at.write_route(seen.route.canary()).await,
-        Effect::SetWeights { canary } => at.write_route(*canary).await,
+        Effect::EnsureRoute => at.around.routing.write(seen.route.traffic(), at.around.target().as_deref()).await,
+        Effect::SetTraffic(traffic) => at.around.routing.write(*traffic, at.around.target().as_deref()).await,
         Effect::ScaleTarget(scale) => at.scale(*scale).await,
+        Effect::EnsureScaler => at.ensure_scaler().await,
+        Effect::PauseScaler(paused) => at.pause_scaler(*paused).await,
+        Effect::Finalizer { present, say } => at.finalizer(*present, say).await,
+        Effect::RestoreService => at.restore_service().await,
+        Effect::RestoreRoute => at.around.routing.restore().await,
         Effect::WriteStatus { status, say } => {
             let status = serde_json::to_value(status).map_err(|e| PortError::Failed(e.to_string()))?;
-            let mut canary = (*at.stored(Kind::Canary, &seen.key.name)?).clone();
+            let mut canary = (*canary).clone();
             canary["status"] = status;
             canary["metadata"]["resourceVersion"] = json!(seen.version);
             let path = format!("{}/status", Kind::Canary.path(&seen.key.namespace, &seen.key.name));
             let reply = cluster.access.put(&path, MANAGER, &canary).await?;
             cluster.store.put(Kind::Canary, reply);
-            for say in say {
-                if let Err(error) = events::publish(cluster, &canary, say).await {
-                    tracing::warn!(canary = %seen.key, %error, message = %say.message, "event not written");
-                }
-            }
+            at.publish(say).await;
             Ok(())
         }
         Effect::RemoveIntent { id } => {
             let body = json!({"metadata": {"annotations": {format!("{ANNOTATION_PREFIX}{id}"): null}}});
-            at.merge(Kind::Canary, &seen.key.name, &seen.version, body, "").await
+            at.merge(Kind::Canary, &seen.key.name, &seen.version, body).await
         }
         Effect::Ask(_) => Ok(()),
     }
@@ -65,13 +73,18 @@ pub(super) async fn perform(cluster: &Cluster, seen: &Observation, effect: &Effe
 /// Reads what the effect relies on from the API server; whatever is newer than the cache makes the step
 /// look again with it.
 async fn read_live(cluster: &Cluster, seen: &Observation) -> Result<(), PortError> {
-    let mut relied = vec![(Kind::Deployment, seen.spec.primary_name()), (Kind::Deployment, seen.spec.target_ref.name.clone())];
-    if let Some(kind) = mesh::router(&seen.router).and_then(|router| Kind::named(router.kind())) {
-        relied.push((kind, seen.spec.service_name().to_owned()));
+    let canary = cluster.store.get(Kind::Canary, &seen.key.namespace, &seen.key.name);
+    let canary = canary.ok_or_else(|| PortError::Changed(format!("Canary {} is gone", seen.key)))?;
+    let around = Around::new(cluster, &canary, &seen.spec, &seen.status);
+    let (kind, here) = (kind_of(&seen.spec), seen.key.namespace.clone());
+    let mut relied = vec![(kind, here.clone(), seen.spec.target_ref.name.clone())];
+    if kind != Kind::KnativeService {
+        relied.push((kind, here, seen.spec.primary_name()));
     }
-    for (kind, name) in relied {
-        let known = cluster.store.get(kind, &seen.key.namespace, &name);
-        let live = match cluster.access.get(&kind.path(&seen.key.namespace, &name)).await {
+    relied.extend(around.routing.named().map(|named| (named.kind, named.namespace, named.name)));
+    for (kind, namespace, name) in relied {
+        let known = cluster.store.get(kind, &namespace, &name);
+        let live = match cluster.access.get(&kind.path(&namespace, &name)).await {
             Ok(live) => Some(live),
             Err(ApiError::NotFound { .. }) => None,
             Err(error) => return Err(error.into()),
@@ -94,33 +107,47 @@ async fn read_live(cluster: &Cluster, seen: &Observation) -> Result<(), PortErro
 struct Object<'a> {
     cluster: &'a Cluster,
     seen: &'a Observation,
+    around: Around<'a>,
 }
 
 impl Object<'_> {
-    fn stored(&self, kind: Kind, name: &str) -> Result<std::sync::Arc<Value>, PortError> {
-        self.cluster
-            .store
-            .get(kind, &self.seen.key.namespace, name)
-            .ok_or_else(|| PortError::Changed(format!("{} {}/{name} is gone", kind.word(), self.seen.key.namespace)))
+    fn stored(&self, kind: Kind, name: &str) -> Result<Arc<Value>, PortError> {
+        self.around.get(kind, name).ok_or_else(|| PortError::Changed(format!("{} {}/{name} is gone", kind.word(), self.seen.key.namespace)))
+    }
+
+    fn target(&self) -> Result<Arc<Value>, PortError> {
+        self.stored(kind_of(&self.seen.spec), &self.seen.spec.target_ref.name)
     }
 
     fn path(&self, kind: Kind, name: &str) -> String {
         kind.path(&self.seen.key.namespace, name)
     }
 
+    async fn publish(&self, say: &[Say]) {
+        for say in say {
+            if let Err(error) = events::publish(self.cluster, self.around.canary, say).await {
+                tracing::warn!(canary = %self.seen.key, %error, message = %say.message, "event not written");
+            }
+        }
+    }
+
     /// Merge patch that fails when the object has changed since `version`.
-    async fn merge(&self, kind: Kind, name: &str, version: &str, mut body: Value, subresource: &str) -> Result<(), PortError> {
+    async fn merge(&self, kind: Kind, name: &str, version: &str, mut body: Value) -> Result<(), PortError> {
         child(&mut body, "metadata")["resourceVersion"] = json!(version);
-        let path = format!("{}{subresource}", self.path(kind, name));
-        let reply = self.cluster.access.patch(&path, MANAGER, Patch::Merge, &body).await?;
+        let reply = self.cluster.access.patch(&self.path(kind, name), MANAGER, Patch::Merge, &body).await?;
         self.cluster.store.put(kind, reply);
         Ok(())
+    }
+
+    /// The same for an object as it was seen.
+    async fn merge_seen(&self, kind: Kind, live: &Value, body: Value) -> Result<(), PortError> {
+        self.merge(kind, text(live, "/metadata/name"), text(live, "/metadata/resourceVersion"), body).await
     }
 
     /// Server-side apply of an object that we generate.
     async fn apply(&self, kind: Kind, mut body: Value) -> Result<(), PortError> {
         let name = text(&body, "/metadata/name").to_owned();
-        if let Some(live) = self.cluster.store.get(kind, &self.seen.key.namespace, &name) {
+        if let Some(live) = self.around.get(kind, &name) {
             body["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
         }
         let reply = self.cluster.access.patch(&self.path(kind, &name), MANAGER, Patch::Apply, &body).await?;
@@ -129,13 +156,17 @@ impl Object<'_> {
     }
 
     async fn ensure_service(&self, role: ServiceRole) -> Result<(), PortError> {
-        let canary = self.stored(Kind::Canary, &self.seen.key.name)?;
-        let target = self.stored(Kind::Deployment, &self.seen.spec.target_ref.name)?;
-        let wanted = primary::service(&canary, &self.seen.spec, &target, role).map_err(PortError::Denied)?;
+        let target = self.target()?;
+        let Some(wanted) = self.around.service(&target, role).map_err(PortError::Denied)? else { return Ok(()) };
         let name = text(&wanted, "/metadata/name").to_owned();
-        match self.cluster.store.get(Kind::Service, &self.seen.key.namespace, &name) {
-            Some(live) if !primary::is_owned_by(&live, text(&canary, "/metadata/uid")) => {
-                let adopted = primary::adopt_service(&live, &wanted);
+        match self.around.get(Kind::Service, &name) {
+            Some(live) if !services::is_owned_by(&live, text(self.around.canary, "/metadata/uid")) => {
+                if role != ServiceRole::Apex {
+                    // A name that ends so is the engine's; whoever has it already has something else behind it.
+                    let message = format!("Service {name} is not this Canary's: rename it, or give the Canary another spec.service.name");
+                    return Err(PortError::Denied(message));
+                }
+                let adopted = services::adopt_service(&live, &wanted);
                 let reply = self.cluster.access.put(&self.path(Kind::Service, &name), MANAGER, &adopted).await?;
                 self.cluster.store.put(Kind::Service, reply);
                 Ok(())
@@ -144,23 +175,35 @@ impl Object<'_> {
         }
     }
 
-    /// The first config copy that differs; when all are equal, the primary Deployment.
+    /// The first config copy that differs; when all are equal, the primary itself.
     async fn copy_to_primary(&self, id: &str) -> Result<(), PortError> {
-        let canary = self.stored(Kind::Canary, &self.seen.key.name)?;
-        let target = self.stored(Kind::Deployment, &self.seen.spec.target_ref.name)?;
+        let target = self.target()?;
+        match self.seen.spec.target_kind() {
+            TargetKind::Knative => {
+                return self.merge_seen(Kind::KnativeService, &target, service_target::promote_knative(&target, id)).await;
+            }
+            TargetKind::Service => {
+                let clone = service_target::clone(&self.around.subject(), &target, ServiceRole::Primary, Some(id));
+                return match clone {
+                    Some(clone) => self.apply(Kind::Service, clone).await,
+                    None => Ok(()),
+                };
+            }
+            TargetKind::Deployment | TargetKind::DaemonSet => {}
+        }
         let tracked: BTreeSet<String> = self.seen.configs.as_ref().map(|c| c.keys().cloned().collect()).unwrap_or_default();
-        for reference in primary::config_refs(&target) {
+        for reference in configs::config_refs(&target) {
             if !tracked.contains(&reference.key()) {
                 continue;
             }
             let Some(source) = config(self.cluster, &self.seen.key, &reference).await? else {
                 return Err(PortError::Changed(format!("{} {} is gone", reference.kind(), reference.name)));
             };
-            if self.seen.configs.as_ref().is_ok_and(|c| c.get(&reference.key()) != Some(&primary::checksum(&source))) {
+            if self.seen.configs.as_ref().is_ok_and(|c| c.get(&reference.key()) != Some(&configs::checksum(&source))) {
                 return Err(PortError::Changed(format!("{} {} changed", reference.kind(), reference.name)));
             }
-            let wanted = primary::config_copy(&canary, &source);
-            let copy = primary::ConfigRef { name: format!("{}-primary", reference.name), ..reference.clone() };
+            let wanted = configs::config_copy(&self.around.subject(), &source);
+            let copy = ConfigRef { name: format!("{}-primary", reference.name), ..reference.clone() };
             let live = config(self.cluster, &self.seen.key, &copy).await?;
             let equal = live.is_some_and(|live| ["data", "binaryData"].iter().all(|f| live.get(*f) == wanted.get(*f)));
             if !equal {
@@ -168,48 +211,49 @@ impl Object<'_> {
                 return self.apply(kind, wanted).await;
             }
         }
-        let live = self.cluster.store.get(Kind::Deployment, &self.seen.key.namespace, &self.seen.spec.primary_name());
-        let wanted = primary::deployment(&canary, &self.seen.spec, &target, &tracked, live.as_deref(), id).map_err(PortError::Denied)?;
-        self.apply(Kind::Deployment, wanted).await
+        let live = self.around.primary();
+        let wanted = workload::primary(&self.around.subject(), &target, &tracked, live.as_deref(), id).map_err(PortError::Denied)?;
+        self.apply(kind_of(&self.seen.spec), wanted).await
     }
 
     async fn scale(&self, scale: Scale) -> Result<(), PortError> {
-        let name = &self.seen.spec.target_ref.name;
-        let live = self.stored(Kind::Deployment, name)?;
+        let live = self.target()?;
         let replicas = match scale {
             Scale::Zero => 0,
             Scale::To(n) => n,
         };
-        self.merge(Kind::Deployment, name, text(&live, "/metadata/resourceVersion"), json!({"spec": {"replicas": replicas}}), "").await
+        let body = workload::scale(self.seen.spec.target_kind(), replicas);
+        self.merge_seen(kind_of(&self.seen.spec), &live, body).await
     }
 
-    /// The first object beside the route that differs; then the route with the canary at `weight`.
-    async fn write_route(&self, weight: i64) -> Result<(), PortError> {
-        let (spec, namespace) = (&self.seen.spec, &self.seen.key.namespace);
-        let canary = self.stored(Kind::Canary, &self.seen.key.name)?;
-        let none = || PortError::Denied(format!("{} has no route objects", self.seen.router));
-        let router = mesh::router(&self.seen.router).ok_or_else(none)?;
-        if let Some(companion) = missing_companion(self.cluster, namespace, router, spec) {
-            let kind = Kind::named(companion.kind).ok_or_else(none)?;
-            return self.apply(kind, generated(&canary, kind, &companion.name, companion.spec)).await;
+    async fn ensure_scaler(&self) -> Result<(), PortError> {
+        let (Some(reference), Some((kind, Some(source)))) = (&self.seen.spec.autoscaler_ref, self.around.scalers()) else { return Ok(()) };
+        self.apply(kind, scaler::primary(&self.around.subject(), reference, &source)).await
+    }
+
+    async fn pause_scaler(&self, paused: bool) -> Result<(), PortError> {
+        let Some((kind, Some(source))) = self.around.scalers() else { return Ok(()) };
+        self.merge_seen(kind, &source, scaler::pause(paused)).await
+    }
+
+    /// Adds our finalizer to the Canary, or takes it away; those of others stay.
+    async fn finalizer(&self, present: bool, say: &[Say]) -> Result<(), PortError> {
+        let mut finalizers: Vec<&str> = items(self.around.canary, "/metadata/finalizers").filter_map(Value::as_str).filter(|f| *f != FINALIZER).collect();
+        if present {
+            finalizers.push(FINALIZER);
         }
-        let kind = Kind::named(router.kind()).ok_or_else(none)?;
-        let name = spec.service_name();
-        let reply = if let Some(live) = self.cluster.store.get(kind, namespace, name) {
-            self.cluster.access.put(&self.path(kind, name), MANAGER, &router.edit(spec, &live, weight)).await?
-        } else {
-            let body = generated(&canary, kind, name, router.fresh(spec, weight));
-            self.cluster.access.post(&self.path(kind, ""), MANAGER, &body).await?
-        };
-        self.cluster.store.put(kind, reply);
+        // Before it is written: with the finalizer goes the object that events are about.
+        self.publish(say).await;
+        let body = json!({"metadata": {"finalizers": finalizers}});
+        self.merge(Kind::Canary, &self.seen.key.name, &self.seen.version, body).await
+    }
+
+    async fn restore_service(&self) -> Result<(), PortError> {
+        let target = self.target()?;
+        let Some((live, restored)) = self.around.restored_service(&target) else { return Ok(()) };
+        let path = self.path(Kind::Service, text(&live, "/metadata/name"));
+        let reply = self.cluster.access.put(&path, MANAGER, &restored).await?;
+        self.cluster.store.put(Kind::Service, reply);
         Ok(())
     }
-}
-
-/// A generated route object, owned by the Canary and left alone by Flux.
-fn generated(canary: &Value, kind: Kind, name: &str, spec: Value) -> Value {
-    let annotations: serde_json::Map<String, Value> = primary::TOOLKIT.iter().map(|(k, v)| ((*k).to_owned(), json!(v))).collect();
-    json!({"apiVersion": kind.api_version(), "kind": kind.word(),
-        "metadata": {"name": name, "namespace": text(canary, "/metadata/namespace"), "annotations": annotations, "ownerReferences": [primary::owner(canary)]},
-        "spec": spec})
 }

@@ -41,6 +41,8 @@ struct Inner {
     /// When a watch failed last.
     failed: Option<Timestamp>,
     wakers: BTreeMap<CanaryKey, Arc<Notify>>,
+    /// Kinds that some Canary needs, besides those that are always watched.
+    wanted: BTreeSet<Kind>,
 }
 
 /// The store of one cluster.
@@ -51,6 +53,8 @@ pub struct Store {
     pub changed: Notify,
     /// A canary came or went.
     pub canaries_changed: Notify,
+    /// A kind is wanted that was not.
+    pub wants_more: Notify,
 }
 
 impl Store {
@@ -109,17 +113,38 @@ impl Store {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         let inner = self.read();
-        Kind::ALL.iter().all(|kind| {
-            let excused = matches!(inner.states.get(kind), Some(WatchState::Absent | WatchState::Forbidden(_)));
-            inner.listed.contains(kind) || (excused && !matches!(kind, Kind::Canary | Kind::Deployment | Kind::Service))
+        Kind::always().all(|kind| {
+            let excused = matches!(inner.states.get(&kind), Some(WatchState::Absent | WatchState::Forbidden(_)));
+            inner.listed.contains(&kind) || (excused && !matches!(kind, Kind::Canary | Kind::Deployment | Kind::Service))
         })
+    }
+
+    /// Whether `kind`, which a Canary needs, is known: listed whole, or refused with a reason. Asking makes it watched.
+    #[must_use]
+    pub fn knows(&self, kind: Kind) -> bool {
+        let inner = self.read();
+        let known =
+            inner.listed.contains(&kind) || matches!(inner.states.get(&kind), Some(WatchState::Absent | WatchState::Forbidden(_)));
+        if known || inner.wanted.contains(&kind) {
+            return known;
+        }
+        drop(inner);
+        self.write().wanted.insert(kind);
+        self.wants_more.notify_one();
+        false
+    }
+
+    /// The kinds that are wanted besides those that are always watched.
+    #[must_use]
+    pub fn wanted(&self) -> BTreeSet<Kind> {
+        self.read().wanted.clone()
     }
 
     /// Whether every watch has had its first answer, whatever it was.
     #[must_use]
     pub fn has_answers(&self) -> bool {
         let inner = self.read();
-        Kind::ALL.iter().all(|kind| !matches!(inner.states.get(kind), None | Some(WatchState::Syncing)))
+        Kind::always().all(|kind| !matches!(inner.states.get(&kind), None | Some(WatchState::Syncing)))
     }
 
     /// When an API server was heard last.
@@ -218,9 +243,11 @@ impl Store {
             let concerned = match kind {
                 Kind::Event => false,
                 Kind::Lease => true,
+                _ if !kind.is_namespaced() || kind == Kind::Upstream => true,
                 _ if key.namespace != *namespace => kind == Kind::Deployment && name.contains("flagger"),
                 Kind::Canary => key.name == *name,
-                Kind::ConfigMap | Kind::Secret => true,
+                // Few, and named in many ways: by an Ingress, a scaler, a route of the user's own.
+                _ if !matches!(kind, Kind::Deployment | Kind::DaemonSet | Kind::Service) => true,
                 _ => canaries.and_then(|m| m.get(&(key.namespace.clone(), key.name.clone()))).is_some_and(|canary| {
                     let target = text(canary, "/spec/targetRef/name");
                     let service = text(canary, "/spec/service/name");
@@ -248,11 +275,11 @@ mod tests {
     fn nothing_is_decided_on_kinds_that_were_never_listed() {
         let store = Store::default();
         let degraded = || WatchState::Degraded { since: Timestamp::UNIX_EPOCH, why: "500".into() };
-        for kind in Kind::ALL {
+        for kind in Kind::always() {
             store.set_state(kind, degraded());
         }
         assert!(store.has_answers() && !store.is_complete(), "a first list that failed is no empty list");
-        for kind in Kind::ALL {
+        for kind in Kind::always() {
             store.set_state(kind, WatchState::Live);
         }
         assert!(store.is_complete());

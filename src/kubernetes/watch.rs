@@ -37,7 +37,7 @@ impl Backoff {
     const QUIET: Duration = Duration::from_mins(2);
 
     fn of(kind: Kind) -> Self {
-        let place = Kind::ALL.iter().position(|k| *k == kind).and_then(|i| u32::try_from(i).ok()).unwrap_or(0);
+        let place = Kind::all().position(|k| k == kind).and_then(|i| u32::try_from(i).ok()).unwrap_or(0);
         let first = Duration::from_millis(800) + Duration::from_millis(35) * place;
         Self { first, next: first, last: Instant::now() }
     }

@@ -1,100 +1,109 @@
 //! Linkerd: one `HTTPRoute` of the Gateway API whose parent is the apex Service (rollout-contract §7.2).
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::{Companion, Router};
-use crate::domain::canary::CanarySpec;
+use super::gateway::{self, MESH};
+use super::{Abilities, Router, Subject};
+use crate::domain::traffic::Traffic;
+use crate::kubernetes::kinds::Kind;
 
 /// Linkerd's router.
 pub struct Linkerd;
 
 impl Router for Linkerd {
-    fn kind(&self) -> &'static str {
-        "HTTPRoute"
-    }
-
-    fn weights_at(&self) -> [&'static str; 2] {
-        ["spec", "rules"]
+    fn kinds(&self) -> &'static [Kind] {
+        &[Kind::HttpRoute]
     }
 
     fn absent(&self) -> &'static str {
         "the Gateway API's CRDs are not installed in this cluster: install them with Linkerd, or set spec.provider: kubernetes"
     }
 
-    fn companions(&self, _: &CanarySpec) -> Vec<Companion> {
-        Vec::new()
-    }
-
-    fn fresh(&self, spec: &CanarySpec, weight: i64) -> Value {
-        let mut rule = Map::new();
-        rule.insert("matches".into(), json!([{"path": {"type": "PathPrefix", "value": "/"}}]));
-        if let Some(timeout) = &spec.service.timeout {
-            rule.insert("timeouts".into(), json!({"request": timeout}));
+    /// A/B tests go beyond rollout-contract §2.7, whose Linkerd still had `TrafficSplits`: an `HTTPRoute` matches headers.
+    fn abilities(&self) -> Abilities {
+        Abilities {
+            progressive: true,
+            ab_testing: true,
+            blue_green: true,
+            mirror_iterations: false,
+            mirror_progressive: false,
+            session_affinity: false,
         }
-        let (primary, canary) = super::destinations(spec);
-        rule.insert("backendRefs".into(), json!([backend(spec, &primary, 100 - weight), backend(spec, &canary, weight)]));
-        let parent = json!({"group": "core", "kind": "Service", "name": spec.service_name(), "port": spec.service.port});
-        json!({"parentRefs": [parent], "rules": [rule]})
     }
 
-    fn part(&self, rule: &Value, name: &str) -> Option<i64> {
-        let found = rule.get("backendRefs")?.as_array()?.iter().find(|b| b.get("name").and_then(Value::as_str) == Some(name))?;
-        // A backend without a weight has one part.
-        Some(found.get("weight").and_then(Value::as_i64).unwrap_or(1))
+    fn mistake(&self, at: &Subject<'_>) -> Option<String> {
+        gateway::mistake(at, &MESH)
     }
 
-    fn edit(&self, spec: &CanarySpec, live: &Value, weight: i64) -> Value {
-        let mut out = live.clone();
-        let wanted = self.fresh(spec, weight);
-        out["spec"]["parentRefs"] = wanted["parentRefs"].clone();
-        // Filters and further rules are other people's; the first rule is where users' requests go.
-        match out.pointer_mut("/spec/rules/0") {
-            Some(Value::Object(rule)) => {
-                for (key, value) in wanted.pointer("/rules/0").and_then(Value::as_object).into_iter().flatten() {
-                    rule.insert(key.clone(), value.clone());
-                }
-            }
-            _ => out["spec"]["rules"] = wanted["rules"].clone(),
-        }
-        out
+    fn weights_at(&self, _: &Subject<'_>) -> Vec<String> {
+        vec!["spec".into(), "rules".into()]
+    }
+
+    /// Linkerd's policy controller may leave the status alone, so nobody's acceptance is waited for.
+    fn read(&self, at: &Subject<'_>, live: &Value) -> Result<Option<Traffic>, String> {
+        gateway::traffic(self, at, &MESH, live)
+    }
+
+    fn edit(&self, at: &Subject<'_>, live: Option<&Value>, traffic: Traffic) -> Result<Value, String> {
+        gateway::edit(at, &MESH, parents(at), live, traffic)
     }
 }
 
-fn backend(spec: &CanarySpec, name: &str, weight: i64) -> Value {
-    json!({"group": "", "kind": "Service", "name": name, "port": spec.service.port, "weight": weight})
+/// The apex Service, unless the Canary names parents of its own.
+fn parents(at: &Subject<'_>) -> Vec<Value> {
+    if !at.spec.service.gateway_refs.is_empty() {
+        return gateway::parents(at);
+    }
+    vec![json!({"group": "core", "kind": "Service", "name": at.spec.service_name(), "port": at.spec.service.port})]
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::gateway::tests::stored;
+    use super::super::laws::{Case, edited, foreign, keeps};
     use super::*;
+    use proptest::prelude::*;
 
-    fn spec(service: Value) -> CanarySpec {
-        serde_json::from_value(json!({"targetRef": {"kind": "Deployment", "name": "web"}, "service": service})).expect("a spec")
+    #[test]
+    fn a_route_hangs_from_the_apex_service_unless_told_otherwise() {
+        let case = Case::new(json!({"port": 9898, "timeout": "5s", "match": [{"uri": {"prefix": "/api"}}]}), json!({}));
+        let route = edited(&Linkerd, &case.at(), None, Traffic::weight(20), stored);
+        assert_eq!(route["spec"]["parentRefs"], json!([{"group": "core", "kind": "Service", "name": "web", "port": 9898}]));
+        assert_eq!(
+            route["spec"]["rules"],
+            json!([{"matches": [{"path": {"type": "PathPrefix", "value": "/api"}}], "timeouts": {"request": "5s"}, "backendRefs": [
+                {"group": "", "kind": "Service", "name": "web-primary", "port": 9898, "weight": 80},
+                {"group": "", "kind": "Service", "name": "web-canary", "port": 9898, "weight": 20}]}])
+        );
+        let gateway = Case::new(json!({"port": 9898, "gatewayRefs": [{"name": "public"}]}), json!({}));
+        let route = edited(&Linkerd, &gateway.at(), None, Traffic::PRIMARY, stored);
+        assert_eq!(route["spec"]["parentRefs"], json!([{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "public"}]));
     }
 
     #[test]
-    fn weights_are_read_back_as_written_and_foreign_fields_survive() {
-        let spec = spec(json!({"port": 9898, "timeout": "5s"}));
-        let foreign = json!({"metadata": {"name": "web"}, "spec": {"hostnames": ["a"], "rules": [
-            {"filters": [{"type": "RequestHeaderModifier"}]}, {"matches": [{"path": {"value": "/admin"}}]}]}});
-        for weight in [0, 20, 100] {
-            let edited = Linkerd.edit(&spec, &foreign, weight);
-            assert_eq!(Linkerd.weight(&spec, &edited), Ok(Some(weight)));
-            assert_eq!(edited["spec"]["hostnames"], json!(["a"]));
-            assert_eq!(edited.pointer("/spec/rules/0/filters/0/type"), Some(&json!("RequestHeaderModifier")));
-            assert_eq!(edited.pointer("/spec/rules/1/matches/0/path/value"), Some(&json!("/admin")));
-            assert!(!Linkerd.differs(&spec, &edited));
+    fn requests_are_chosen_by_header_and_cookies_change_nothing() {
+        let case = Case::new(json!({"port": 80}), json!({"iterations": 3, "match": [{"headers": {"x": {"exact": "1"}}}]}));
+        let route = edited(&Linkerd, &case.at(), None, Traffic::weight(100), stored);
+        assert_eq!(route["spec"]["rules"].as_array().map(Vec::len), Some(2));
+        assert_eq!(route["spec"]["rules"][1]["backendRefs"].as_array().map(Vec::len), Some(1));
+        let sticky = Case::new(json!({"port": 80}), json!({"sessionAffinity": {"cookieName": "c"}})).with_cookies("c=a", "", "c=b");
+        let route = edited(&Linkerd, &sticky.at(), None, Traffic::weight(20), stored);
+        assert_eq!(route["spec"]["rules"].as_array().map(Vec::len), Some(1));
+    }
+
+    proptest! {
+        #[test]
+        fn any_weight_is_read_back_and_what_is_foreign_stays(weight in 0..=100_i64, next in 0..=100_i64, foreign in foreign()) {
+            let case = Case::new(json!({"port": 80}), json!({"stepWeight": 5}));
+            let path = json!({"type": "Exact", "value": "/admin"});
+            let theirs = json!({"matches": [{"path": path}], "backendRefs": [{"name": "admin", "port": 80}]});
+            let live = stored(json!({"metadata": {"name": "web", "labels": {}}, "spec": {"hostnames": ["a"], "rules": [theirs]}}));
+            let before = edited(&Linkerd, &case.at(), Some(&live), Traffic::weight(weight), stored);
+            prop_assert_eq!(&before["spec"]["rules"][1], &live["spec"]["rules"][0]);
+            prop_assert_eq!(&before["spec"]["hostnames"], &json!(["a"]));
+            let places = ["", "/metadata", "/metadata/labels", "/metadata/annotations", "/spec", "/spec/rules/0",
+                "/spec/rules/0/backendRefs/0", "/spec/rules/0/backendRefs/1", "/spec/rules/1", "/spec/rules/1/backendRefs/0"];
+            keeps(&Linkerd, &case.at(), &before, &places, foreign, Traffic::weight(next), stored);
         }
-        assert!(Linkerd.differs(&spec, &foreign));
-    }
-
-    #[test]
-    fn weights_that_do_not_add_up_are_never_taken_for_a_weight() {
-        let spec = spec(json!({"port": 9898}));
-        let mut live = json!({"spec": Linkerd.fresh(&spec, 20)});
-        assert_eq!(live.pointer("/spec/parentRefs/0/name"), Some(&json!("web")));
-        live["spec"]["rules"][0]["backendRefs"][0]["weight"] = json!(0);
-        assert!(Linkerd.weight(&spec, &live).is_err_and(|e| e.contains("do not add up")));
-        assert_eq!(Linkerd.weight(&spec, &json!({"spec": {}})), Ok(None));
     }
 }

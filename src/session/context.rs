@@ -167,7 +167,7 @@ impl Context {
                 return Err(Link::Unauthorized { since: now, why: error.to_string() });
             }
             *lock(&self.version) = Some(clean(crate::kubernetes::json::text(&version, "/gitVersion")));
-            let policy = Policy { drive: self.provider.drive, mesh: self.provider.mesh.clone() };
+            let policy = Policy::new(self.provider.drive, self.provider.mesh.clone(), self.settings.fleet.engine.clone());
             Ok(Arc::new(Cluster::new(client, policy, self.settings.clock.clone())))
         };
         tokio::time::timeout(CONNECT, attempt)

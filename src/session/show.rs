@@ -11,6 +11,7 @@ use crate::domain::status::CanaryStatus;
 use crate::domain::target::CanaryKey;
 use crate::domain::text::clean;
 use crate::engine::report::{Reason, Report};
+use crate::kubernetes::around::kind_of;
 use crate::kubernetes::cluster::Cluster;
 use crate::kubernetes::json::{integer, text};
 use crate::kubernetes::kinds::Kind;
@@ -35,12 +36,13 @@ fn view(cluster: &Cluster, canary: &Value, all_events: &[std::sync::Arc<Value>],
     let state = status.engine();
     let router = cluster.router(spec.provider.as_deref());
     let foreign = hands_off(cluster, canary, &status);
-    let deployment = |name: &str| cluster.store.get(Kind::Deployment, &key.namespace, name);
+    let _ = cluster.store.knows(kind_of(&spec));
     let image = |name: &str| {
-        let object = deployment(name)?;
+        let object = cluster.store.get(kind_of(&spec), &key.namespace, name)?;
         Some(clean(text(&object, "/spec/template/spec/containers/0/image"))).filter(|i| !i.is_empty())
     };
-    let progressive = spec.strategy() == Strategy::Progressive && router != "kubernetes";
+    let strategy = spec.strategy(&cluster.abilities(&spec));
+    let progressive = strategy == Strategy::Progressive;
     let number = |n: i64| u32::try_from(n.max(0)).unwrap_or(u32::MAX);
     let report = reports.get(&key).or_else(|| recorded(&status, foreign.as_deref()));
     CanaryView {
@@ -48,11 +50,11 @@ fn view(cluster: &Cluster, canary: &Value, all_events: &[std::sync::Arc<Value>],
         weight: number(status.canary_weight),
         max_weight: if progressive { number(spec.analysis.last_weight()) } else { 0 },
         iterations: number(status.iterations),
-        max_iterations: if progressive { 0 } else { number(if spec.analysis.iterations < 1 { 10 } else { spec.analysis.iterations }) },
+        max_iterations: if progressive { 0 } else { number(spec.iterations()) },
         failed_checks: number(status.failed_checks),
         threshold: number(spec.analysis.failed_checks_limit()),
         interval: spec.analysis.every().as_secs(),
-        strategy: if router == "kubernetes" { Strategy::BlueGreen.word().into() } else { spec.strategy().word().into() },
+        strategy: strategy.word().into(),
         router,
         since: status.last_transition_time,
         paused: state.pause.as_ref().map(|p| PauseView { who: clean(&p.who), at: p.at, why: clean(&p.why) }),
@@ -111,9 +113,10 @@ pub fn all_promoted(cluster: &Cluster) -> bool {
     !canaries.is_empty()
         && canaries.iter().all(|canary| {
             let status = crate::kubernetes::observe::status(canary);
-            let target = cluster.store.get(Kind::Deployment, text(canary, "/metadata/namespace"), text(canary, "/spec/targetRef/name"));
+            let spec: CanarySpec = canary.get("spec").and_then(|s| serde_json::from_value(s.clone()).ok()).unwrap_or_default();
+            let target = cluster.workloads(canary, &spec, &status).0;
             let promoted = Revision::parse(&status.last_promoted_spec);
-            matches!((target, promoted), (Some(target), Some(promoted)) if cluster.workload(&target).revision.hash == promoted.hash)
+            matches!((target, promoted), (Some(target), Some(promoted)) if target.revision.hash == promoted.hash)
                 && status.phase.is_settled()
         })
 }
@@ -123,7 +126,7 @@ pub fn all_promoted(cluster: &Cluster) -> bool {
 pub fn problems(cluster: &Cluster) -> Vec<String> {
     use crate::kubernetes::store::WatchState;
     let mut found = Vec::new();
-    for kind in Kind::ALL {
+    for kind in Kind::all() {
         match cluster.store.state(kind) {
             WatchState::Absent if kind == Kind::Canary => {
                 found.push("the Canary CRD is not installed: run pilothouse crds --install".to_owned());
@@ -142,7 +145,7 @@ pub fn degraded(cluster: &Cluster) -> Option<(Timestamp, String)> {
     if cluster.store.has_recovered() {
         return None;
     }
-    Kind::ALL.into_iter().find_map(|kind| match cluster.store.state(kind) {
+    Kind::all().find_map(|kind| match cluster.store.state(kind) {
         WatchState::Degraded { since, why } => Some((since, why)),
         _ => None,
     })

@@ -240,7 +240,7 @@ pub fn path(object: &Value) -> String {
         "Namespace" => format!("/api/v1/namespaces/{name}"),
         "CustomResourceDefinition" => format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}"),
         "HorizontalPodAutoscaler" => format!("/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers/{name}"),
-        kind => Kind::ALL.into_iter().find(|k| k.word() == kind).map(|k| k.path(namespace, name)).unwrap_or_default(),
+        kind => Kind::all().find(|k| k.word() == kind).map(|k| k.path(namespace, name)).unwrap_or_default(),
     }
 }
 

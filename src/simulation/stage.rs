@@ -14,6 +14,7 @@ use super::line::{Line, Weather};
 use super::process::Process;
 use super::world::{MeshKind, Options as WorldOptions};
 use crate::domain::driver::Drive;
+use crate::domain::fleet::Engine;
 use crate::domain::intent::{Intent, Verb};
 use crate::domain::phase::Phase;
 use crate::domain::status::CanaryStatus;
@@ -91,7 +92,7 @@ impl Stage {
                 checker.look();
             }
         });
-        let policy = Policy { drive: Drive::Auto, mesh: None };
+        let policy = Policy::new(Drive::Auto, None, Engine::default());
         Process::start(&self.cluster.server, &format!("{ENGINE}{}", self.engines), &self.engine_clock, policy, Some(witness))
     }
 

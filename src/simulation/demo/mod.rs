@@ -103,6 +103,7 @@ impl Demo {
             api_version: API_VERSION.into(),
             kind: "Fleet".into(),
             distribution: Some(Distribution { url: distribution.url() }),
+            engine: crate::domain::fleet::Engine::default(),
             providers: sites.iter().map(Site::provider).collect(),
         };
         let settings = Settings {
