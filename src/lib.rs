@@ -31,7 +31,8 @@
 //! | [`kubernetes`] | everything that speaks to an API server: watches, observations, effects, lease, apply, CRDs |
 //! | [`mesh`] | traffic routing, one file a router: pure functions over the route's JSON |
 //! | [`metrics`] | the catalogue of built-in queries, and Prometheus |
-//! | [`notify`] | webhooks, and where they may go |
+//! | [`notify`] | webhooks, events and chat alerts |
+//! | [`outbound`] | one bounded call to the outside, and where it may go |
 //! | [`kustomize`] | a native, strict renderer: the bytes of `kustomize build`, or an error that names the feature |
 //! | [`git`] | mirrors, refs, pins, and the one-line commit that moves a pin |
 //! | [`session`] | the assembly that console, command line and daemon share: read model out, commands in |
@@ -73,6 +74,7 @@ pub mod kubernetes;
 pub mod mesh;
 pub mod metrics;
 pub mod notify;
+pub mod outbound;
 
 pub mod kustomize;
 

@@ -18,6 +18,8 @@ mod rules;
 pub const GATES_ANNOTATION: &str = "pilothouse.dev/gates";
 /// `hold`: a check without data holds the rollout where it stands, for at most the progress deadline, instead of failing.
 pub const NO_DATA_ANNOTATION: &str = "pilothouse.dev/no-data";
+/// Secrets of the Canary's namespace whose keys and values are headers for webhooks: `SECRET` for all, `HOOK=SECRET,…` for some.
+pub const HEADERS_ANNOTATION: &str = "pilothouse.dev/webhook-headers";
 /// `live`: on plain Kubernetes the apex Service selects the canary's pods once a blue/green rollout has passed its iterations.
 pub const BLUE_GREEN_ANNOTATION: &str = "pilothouse.dev/blue-green";
 

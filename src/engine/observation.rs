@@ -143,6 +143,8 @@ pub struct Observation {
     pub route_mistake: Option<String>,
     /// A check without data holds the rollout where it stands (annotation `pilothouse.dev/no-data: hold`).
     pub holds_without_data: bool,
+    /// Secrets with headers for webhooks, as the annotation `pilothouse.dev/webhook-headers` names them.
+    pub hook_headers: String,
     /// The canary's UID.
     pub uid: String,
     /// Our finalizer is on the Canary.

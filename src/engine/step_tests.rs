@@ -85,6 +85,7 @@ pub fn fresh() -> Observation {
         },
         route_mistake: None,
         holds_without_data: false,
+        hook_headers: String::new(),
         uid: "c".into(),
         finalizer: false,
         leaving: Leaving::default(),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http_body_util::{BodyExt as _, Limited};
 use kube::Client;
 use serde_json::Value;
 
@@ -99,21 +100,30 @@ impl Access {
         self.send(&named("delete", path), http::Method::DELETE, path, "application/json", Some(&body)).await.map(drop)
     }
 
-    /// Posts `body` and returns the status of the answer, whatever it is: for what lies behind a proxy path.
+    /// Makes `request` at `path`, which leads to what lies behind a proxy of the API server, and returns the answer whatever
+    /// its status is; a body longer than `most` bytes is an error.
     ///
     /// # Errors
     /// No answer within the deadline, or none at all.
-    pub async fn post_for_status(&self, path: &str, body: &Value) -> Result<u16, ApiError> {
+    pub async fn relay(&self, request: http::Request<bytes::Bytes>, path: &str, most: usize) -> Result<http::Response<bytes::Bytes>, ApiError> {
         let what = named("call", path);
-        let request = http::Request::post(path)
-            .header(http::header::CONTENT_TYPE, "application/json")
-            .body(kube::client::Body::from(serde_json::to_vec(body).unwrap_or_default()))
-            .map_err(|e| ApiError::Unreachable { what: what.clone(), message: e.to_string() })?;
-        match tokio::time::timeout(self.deadline, self.client.send(request)).await {
-            Ok(Ok(reply)) => Ok(reply.status().as_u16()),
-            Ok(Err(error)) => Err(ApiError::new(what, &error)),
-            Err(_) => Err(ApiError::Timeout { what, after: self.deadline }),
+        let unreachable = |message: String| ApiError::Unreachable { what: what.clone(), message };
+        let (parts, body) = request.into_parts();
+        let mut relayed = http::Request::builder().method(parts.method).uri(path);
+        for (name, value) in &parts.headers {
+            // The API server reads the caller's own rights there, and hands it on to nobody.
+            if *name != http::header::AUTHORIZATION && *name != http::header::HOST {
+                relayed = relayed.header(name, value);
+            }
         }
+        let relayed = relayed.body(kube::client::Body::from(body.to_vec())).map_err(|e| unreachable(e.to_string()))?;
+        let whole = async {
+            let reply = self.client.send(relayed).await.map_err(|e| ApiError::new(&what, &e))?;
+            let (parts, body) = reply.into_parts();
+            let body = Limited::new(body, most).collect().await.map_err(|e| unreachable(crate::domain::text::clean(&e.to_string())))?;
+            Ok(http::Response::from_parts(parts, body.to_bytes()))
+        };
+        tokio::time::timeout(self.deadline, whole).await.unwrap_or_else(|_| Err(ApiError::Timeout { what: what.clone(), after: self.deadline }))
     }
 }
 

@@ -12,7 +12,7 @@ use super::json::{annotation, integer, items, text};
 use super::kinds::Kind;
 use super::objects::configs::{self as configs_of, ConfigRef};
 use super::store::WatchState;
-use crate::domain::canary::{CanarySpec, GATES_ANNOTATION, NO_DATA_ANNOTATION, native_gates};
+use crate::domain::canary::{CanarySpec, GATES_ANNOTATION, HEADERS_ANNOTATION, NO_DATA_ANNOTATION, native_gates};
 use crate::domain::driver::{CanaryTraces, FlaggerTraces, may_drive};
 use crate::domain::intent::{ANNOTATION_PREFIX, Intent};
 use crate::domain::revision::Revision;
@@ -56,6 +56,7 @@ pub(super) async fn observe(cluster: &Cluster, key: &CanaryKey) -> Result<Option
         key: key.clone(),
         version: text(&canary, "/metadata/resourceVersion").into(),
         uid: text(&canary, "/metadata/uid").into(),
+        hook_headers: annotation(&canary, HEADERS_ANNOTATION).unwrap_or_default().into(),
         hands_off: hands_off(cluster, &canary, &status),
         route: around.routing.observe(target.as_deref()),
         router: around.routing.provider.clone(),

@@ -15,11 +15,20 @@ use super::objects::{self, Subject};
 use super::observe::MANAGER;
 use super::store::WatchState;
 use crate::domain::canary::{BLUE_GREEN_ANNOTATION, CanarySpec};
+use crate::domain::revision::sha256_hex;
 use crate::domain::status::CanaryStatus;
 use crate::domain::traffic::{Abilities, Cookies, Traffic};
 use crate::engine::observation::{ForeignWrite, Route};
 use crate::mesh::{self, Companion, Named, Restore, Router};
 use crate::runner::ports::PortError;
+
+/// Annotation of an object beside a route: what it was last made of.
+const APPLIED: &str = "pilothouse.dev/applied";
+
+/// What tells one body of an object beside a route from another.
+fn mark(body: &Value) -> String {
+    sha256_hex(body.to_string().as_bytes()).chars().take(16).collect()
+}
 
 /// One Canary's route.
 pub(super) struct Routing<'a> {
@@ -175,10 +184,9 @@ impl<'a> Routing<'a> {
     /// The first object beside the route that is missing or differs.
     fn missing_companion(&self, router: &dyn Router, at: &mesh::Subject<'_>) -> Result<Option<Companion>, String> {
         let lacks = |companion: &Companion| {
-            self.get(&companion.at).is_none_or(|live| {
-                let metadata = companion.body.get("metadata");
-                live.get("spec") != companion.body.get("spec") || metadata.is_some_and(|m| !objects::covers(&live["metadata"], m))
-            })
+            let live = self.get(&companion.at);
+            // What it should hold may have lost a field since: then it still covers the rest.
+            live.is_none_or(|live| annotation(&live, APPLIED) != Some(&mark(&companion.body)) || !objects::covers(&live, &companion.body))
         };
         Ok(router.companions(at)?.into_iter().find(lacks))
     }
@@ -190,7 +198,9 @@ impl<'a> Routing<'a> {
         }
         let router = self.router().ok_or_else(|| PortError::Denied(format!("{} has no route objects", self.provider)))?;
         if let Some(companion) = self.at(|_, at| self.missing_companion(router, at)).transpose().map_err(PortError::Denied)?.flatten() {
-            let body = self.generated(&companion.at, companion.body);
+            let applied = mark(&companion.body);
+            let mut body = self.generated(&companion.at, companion.body);
+            super::json::child(&mut body["metadata"], "annotations")[APPLIED] = json!(applied);
             return self.apply(&companion.at, body).await;
         }
         let source = self.with(None, |at| router.source(at)).and_then(|named| self.get(&named));

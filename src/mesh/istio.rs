@@ -208,7 +208,8 @@ fn http_rules(at: &Subject<'_>, traffic: Traffic) -> Vec<Value> {
     if !conditions.is_empty() {
         let mut tested = rule(common.clone(), crossed(&conditions, &service), pair(at, traffic.canary));
         copy_requests(at, traffic, &mut tested);
-        let rest = rule(common, service, vec![destination(at.spec, &destinations(at.spec).0, 100)]);
+        // The only destination of a route gets all its requests, whatever its weight; this one is Flagger's.
+        let rest = rule(common, service, vec![destination(at.spec, &destinations(at.spec).0, 100 - traffic.canary)]);
         return vec![tested, rest];
     }
     let plan = affinity::plan(at, traffic.canary, true);

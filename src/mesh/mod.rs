@@ -5,20 +5,33 @@
 //! do. Read `istio.rs` first; a new router is a file like it and a row in [`ROUTERS`].
 
 mod affinity;
-pub mod gateway;
-pub mod istio;
+mod apisix;
+#[cfg(test)]
+mod bench;
+mod conditions;
+mod contour;
+mod copy;
+mod edit;
+mod gateway;
+mod gloo;
+mod istio;
+mod knative;
+mod kuma;
 #[cfg(test)]
 mod laws;
-pub mod linkerd;
+mod linkerd;
+mod nginx;
 mod rules;
-pub mod smi;
+mod skipper;
+mod smi;
+mod traefik;
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
 use crate::domain::api::Free;
-use crate::domain::canary::CanarySpec;
+use crate::domain::canary::{CanarySpec, Strategy};
 use crate::domain::text::clean;
 use crate::domain::traffic::{Abilities, Cookies, Traffic};
 use crate::kubernetes::json::items;
@@ -152,9 +165,17 @@ pub trait Router: Sync {
 
 /// Routers by the value of `spec.provider` (rollout-contract §7.1), the first that fits; `*` stands for any rest.
 /// Whoever is not here is refused with [`refusal`].
-const ROUTERS: [(&str, &dyn Router); 13] = [
+const ROUTERS: [(&str, &dyn Router); 21] = [
+    ("apisix", &apisix::Apisix),
+    ("contour", &contour::Contour),
+    ("gloo*", &gloo::Gloo),
     ("istio", &istio::Istio),
+    ("knative", &knative::Knative),
+    ("kuma", &kuma::Kuma),
     ("linkerd", &linkerd::Linkerd),
+    ("nginx", &nginx::Nginx),
+    ("skipper", &skipper::Skipper),
+    ("traefik", &traefik::Traefik),
     ("gatewayapi:v1beta1*", &gateway::V1BETA1),
     ("gatewayapi:v1*", &gateway::V1),
     ("smi:v1alpha1", &smi::V1ALPHA1),
@@ -167,6 +188,9 @@ const ROUTERS: [(&str, &dyn Router); 13] = [
     ("smi:v1alpha3:istio", &smi::V1ALPHA3_ISTIO),
     ("smi:v1alpha3:*", &smi::V1ALPHA3),
 ];
+
+/// Abilities of a router that knows weights and nothing else.
+const WEIGHTED: Abilities = Abilities { progressive: true, ..Abilities::NONE };
 
 /// Providers at the end of their life, and the way out.
 const ENDED: [(&str, &str); 2] = [
@@ -188,6 +212,11 @@ pub fn router(provider: &str) -> Result<Option<&'static dyn Router>, String> {
     }
     let fits = |word: &str| word.strip_suffix('*').map_or(provider == word, |start| provider.starts_with(start));
     ROUTERS.iter().find(|(word, _)| fits(word)).map(|(_, router)| Some(*router)).ok_or_else(|| refusal(provider))
+}
+
+/// Whether `router` chooses requests by what they carry.
+fn is_ab_test(at: &Subject<'_>, router: &dyn Router) -> bool {
+    at.spec.strategy(&router.abilities()) == Strategy::AbTesting
 }
 
 /// Names of the two Services that traffic is divided between.
@@ -364,7 +393,7 @@ mod tests {
         }
         assert!(router("kubernetes").is_ok_and(|r| r.is_none()));
         for (word, part) in [
-            ("itsio", "itsio is unknown; known are kubernetes, istio"),
+            ("itsio", "itsio is unknown; known are kubernetes, apisix, contour"),
             ("istio2", "unknown"),
             ("smi:v1alpha10", "unknown"),
             ("appmesh:v1beta2", "end of its life"),

@@ -1,6 +1,6 @@
-//! Calls to the outside: webhooks of an analysis (chat alerts come with later work).
+//! Calls that tell somebody something, or ask for a word: webhooks of an analysis, events, chat alerts.
 //!
-//! A call is bounded in time, in size and in where it may go. Read `address.rs` for the last.
+//! Where a call may go, how long it may last and how much of a reply is read is `outbound`'s to say. Read `webhook.rs` first.
 
-pub mod address;
+pub mod alerts;
 pub mod webhook;

@@ -1,36 +1,48 @@
 //! Webhooks of an analysis: Flagger's payload, its meaning of success, its retries (rollout-contract §5.2).
 
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use bytes::Bytes;
+use http::header::{HeaderName, HeaderValue};
+use serde_json::json;
 
-use super::address::{allowed, check};
 use crate::domain::canary::CanaryWebhook;
+use crate::domain::target::CanaryKey;
 use crate::domain::text::clean;
-use crate::kubernetes::access::Access;
-use crate::kubernetes::error::chain;
-use crate::runner::ports::{Answer, Observation};
+use crate::outbound::{Manner, Outbound};
+use crate::runner::ports::Answer;
 
-/// More of a body than this is neither read nor shown.
-const LARGEST_BODY: usize = 4 * 1024;
+/// Characters of a reply that are shown.
+const LONGEST_REPLY: usize = 200;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// Tries beyond the first that a hook may ask for.
+const MOST_RETRIES: i64 = 10;
 
-/// Calls `hook` for the canary of `seen`; `phase` is what the payload says.
-pub async fn call(seen: &Observation, hook: &CanaryWebhook, phase: &str, access: &Access, in_cluster: bool) -> Answer {
-    let mut payload = json!({
-        "name": seen.key.name, "namespace": seen.key.namespace, "phase": phase,
-        "checksum": seen.recorded_checksum().unwrap_or_default()
-    });
-    if !hook.metadata.is_empty() {
-        payload["metadata"] = json!(hook.metadata);
-    }
-    let retries = usize::try_from(hook.retries.unwrap_or(0).clamp(0, 10)).unwrap_or(0);
+/// What a hook is told.
+#[derive(Clone, Debug)]
+pub struct Payload<'a> {
+    pub key: &'a CanaryKey,
+    pub phase: &'a str,
+    /// Opaque identity of the revision.
+    pub checksum: String,
+    /// Metadata beside the hook's own, which it cannot override.
+    pub also: BTreeMap<String, String>,
+}
+
+/// Calls `hook`, with `headers` where it has a Secret of them.
+pub async fn call(payload: &Payload<'_>, hook: &CanaryWebhook, headers: &BTreeMap<String, Vec<u8>>, outbound: &impl Outbound) -> Answer {
+    let request = match request(payload, hook, headers) {
+        Ok(request) => request,
+        Err(why) => return Answer::Error(why),
+    };
+    let manner = Manner { insecure: hook.disable_tls, ..Manner::within(hook.deadline()) };
+    let retries = hook.retries.unwrap_or(0).clamp(0, MOST_RETRIES);
     let mut wait = FIRST_WAIT;
     let mut tried = 0;
     loop {
-        match attempt(hook, &payload, access, in_cluster).await {
+        match attempt(request.clone(), &manner, outbound).await {
             Ok(()) => return Answer::Passed,
             Err(Failure { again: true, .. }) if tried < retries => {
                 tried += 1;
@@ -42,70 +54,45 @@ pub async fn call(seen: &Observation, hook: &CanaryWebhook, phase: &str, access:
     }
 }
 
+/// Flagger's request (rollout-contract §5.2).
+fn request(payload: &Payload<'_>, hook: &CanaryWebhook, headers: &BTreeMap<String, Vec<u8>>) -> Result<http::Request<Bytes>, String> {
+    let mut body = json!({
+        "name": payload.key.name, "namespace": payload.key.namespace, "phase": payload.phase, "checksum": payload.checksum
+    });
+    let mut metadata = hook.metadata.clone();
+    metadata.extend(payload.also.clone());
+    if !metadata.is_empty() {
+        body["metadata"] = json!(metadata);
+    }
+    let mut request = http::Request::post(&hook.url)
+        .header(http::header::CONTENT_TYPE, "application/json")
+        .body(Bytes::from(body.to_string()))
+        .map_err(|e| format!("webhook {}: {} is not a URL: {e}", clean(&hook.name), clean(&hook.url)))?;
+    for (name, value) in headers {
+        let bad = |what: &str| format!("webhook {}: header {} {what}", clean(&hook.name), clean(name));
+        let named = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad("is not a name for a header"))?;
+        let mut value = HeaderValue::from_bytes(value.trim_ascii()).map_err(|_| bad("holds what a header cannot carry"))?;
+        value.set_sensitive(true);
+        request.headers_mut().insert(named, value);
+    }
+    Ok(request)
+}
+
 struct Failure {
     why: String,
     /// A connection error, 429, or a 5xx other than 501.
     again: bool,
 }
 
-impl Failure {
-    const fn last(why: String) -> Self {
-        Self { why, again: false }
-    }
-}
-
-async fn attempt(hook: &CanaryWebhook, payload: &Value, access: &Access, in_cluster: bool) -> Result<(), Failure> {
-    let checked = check(&hook.url, in_cluster).map_err(Failure::last)?;
-    if let Some((namespace, name, port)) = &checked.service {
-        let mut access = access.clone();
-        access.deadline = hook.deadline();
-        let path = format!("/api/v1/namespaces/{namespace}/services/{name}:{port}/proxy{}", checked.url.path());
-        return match access.post_for_status(&path, payload).await {
-            Ok(status) if status <= 202 => Ok(()),
-            Ok(status) => Err(refused(status, String::new())),
-            Err(error) => Err(Failure { why: error.to_string(), again: true }),
-        };
-    }
-    let host = checked.url.host_str().unwrap_or_default().to_owned();
-    let port = checked.url.port_or_known_default().unwrap_or(80);
-    let addresses: Vec<SocketAddr> = tokio::time::timeout(hook.deadline(), tokio::net::lookup_host((host.trim_matches(['[', ']']), port)))
-        .await
-        .map_err(|_| Failure { why: format!("{host}: not resolved in time"), again: true })?
-        .map_err(|e| Failure { why: clean(&format!("{host}: {e}")), again: true })?
-        .collect();
-    for address in &addresses {
-        allowed(address.ip(), in_cluster).map_err(Failure::last)?;
-    }
-    // The connection goes to what was checked, not to what the name says a moment later.
-    let client = reqwest::Client::builder()
-        .timeout(hook.deadline())
-        .redirect(reqwest::redirect::Policy::none())
-        .danger_accept_invalid_certs(hook.disable_tls)
-        .resolve_to_addrs(&host, &addresses)
-        .build()
-        .map_err(|e| Failure::last(clean(&chain(&e))))?;
-    let mut reply = client.post(checked.url).json(payload).send().await.map_err(|e| Failure { why: clean(&chain(&e)), again: true })?;
+async fn attempt(request: http::Request<Bytes>, manner: &Manner, outbound: &impl Outbound) -> Result<(), Failure> {
+    let reply = outbound.send(request, manner).await.map_err(|why| Failure { why, again: true })?;
     let status = reply.status().as_u16();
     if status <= 202 {
         return Ok(());
     }
-    let mut body = Vec::new();
-    while let Ok(Some(chunk)) = reply.chunk().await {
-        let room = LARGEST_BODY.saturating_sub(body.len());
-        body.extend(chunk.iter().take(room));
-        if body.len() >= LARGEST_BODY {
-            break;
-        }
-    }
-    let body = clean(&String::from_utf8_lossy(&body));
-    let short: String = body.chars().take(200).collect();
-    Err(refused(status, short))
-}
-
-/// An answer that does not pass; 429 and 5xx other than 501 may pass the next time.
-fn refused(status: u16, body: String) -> Failure {
-    let why = if body.is_empty() { format!("status {status}") } else { body };
-    Failure { why, again: status == 429 || (status >= 500 && status != 501) }
+    let said: String = clean(&String::from_utf8_lossy(reply.body())).chars().take(LONGEST_REPLY).collect();
+    let why = if said.trim().is_empty() { format!("status {status}") } else { said };
+    Err(Failure { why, again: status == 429 || (status >= 500 && status != 501) })
 }
 
 #[cfg(test)]
@@ -115,9 +102,10 @@ mod tests {
 
     use axum::Router;
     use axum::routing::post;
+    use serde_json::Value;
 
     use super::*;
-    use crate::engine::step::tests::progressing;
+    use crate::outbound::direct::Direct;
 
     type Seen = Arc<Mutex<Vec<Value>>>;
 
@@ -140,16 +128,20 @@ mod tests {
         (url, seen)
     }
 
-    fn access() -> Access {
+    fn payload(key: &CanaryKey) -> Payload<'_> {
+        Payload { key, phase: "Progressing", checksum: "sum".into(), also: BTreeMap::new() }
+    }
+
+    async fn tell(hook: &CanaryWebhook) -> Answer {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let config = kube::Config::new("http://127.0.0.1:1".parse().expect("a URI"));
-        Access::new(kube::Client::try_from(config).expect("a client"))
+        let key = CanaryKey::new("test", "web");
+        call(&payload(&key), hook, &BTreeMap::new(), &Direct { in_cluster: false }).await
     }
 
     async fn ask(statuses: &'static [u16], body: &str, retries: i64) -> (Answer, Vec<Value>) {
         let (url, seen) = receiver(statuses, body.into()).await;
         let hook = CanaryWebhook { name: "conf".into(), url, retries: Some(retries), timeout: Some("5s".into()), ..Default::default() };
-        let answer = call(&progressing(20), &hook, "Progressing", &access(), false).await;
+        let answer = tell(&hook).await;
         let seen = seen.lock().expect("a lock").clone();
         (answer, seen)
     }
@@ -184,10 +176,28 @@ mod tests {
         let (answer, _) = ask(&[500], &"x".repeat(3_000_000), 0).await;
         assert!(matches!(answer, Answer::Error(why) if why.len() <= 200));
         let hook = CanaryWebhook { url: "http://127.0.0.1:1/".into(), ..Default::default() };
-        assert!(matches!(call(&progressing(20), &hook, "Progressing", &access(), false).await, Answer::Error(_)));
+        assert!(matches!(tell(&hook).await, Answer::Error(_)));
         let hook = CanaryWebhook { url: "http://169.254.169.254/".into(), ..Default::default() };
         assert!(
-            matches!(call(&progressing(20), &hook, "Progressing", &access(), false).await, Answer::Error(why) if why.contains("refused"))
+            matches!(tell(&hook).await, Answer::Error(why) if why.contains("refused"))
         );
+    }
+
+    #[test]
+    fn headers_come_from_the_secret_and_metadata_of_an_event_wins() {
+        let key = CanaryKey::new("test", "web");
+        let mut told = payload(&key);
+        told.also.insert("eventType".into(), "Warning".into());
+        let metadata = BTreeMap::from([("eventType".to_owned(), "mine".to_owned()), ("team".to_owned(), "a".to_owned())]);
+        let hook = CanaryWebhook { name: "h".into(), url: "http://hooks.example.com/".into(), metadata, ..Default::default() };
+        let headers = BTreeMap::from([("Authorization".to_owned(), b"Bearer t\n".to_vec())]);
+        let made = request(&told, &hook, &headers).expect("a request");
+        assert_eq!(made.headers()["authorization"], "Bearer t");
+        let body: Value = serde_json::from_slice(made.body()).expect("JSON");
+        assert_eq!(body["metadata"], json!({"eventType": "Warning", "team": "a"}));
+        for (name, value) in [("X-A", "b\r\nX-Evil: 1"), ("X A", "b")] {
+            let headers = BTreeMap::from([(name.to_owned(), value.as_bytes().to_vec())]);
+            assert!(request(&told, &hook, &headers).is_err_and(|e| e.contains("header")), "{name}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 pub use super::clock::Clock;
-pub use crate::engine::effect::{Answer, Effect, Question};
+pub use crate::engine::effect::{Answer, Effect, Question, Say};
 pub use crate::engine::observation::Observation;
 
 use crate::domain::target::CanaryKey;
@@ -50,6 +50,9 @@ pub trait ClusterPort: Send + Sync + 'static {
 pub trait AnalysisPort: Send + Sync + 'static {
     /// The answer to `question`; every failure is an answer too.
     fn ask(&self, seen: &Observation, question: Question) -> impl Future<Output = Answer> + Send;
+
+    /// Tells people and programs what happened to the canary that `seen` shows. Returns at once; nothing waits for it.
+    fn announce(&self, seen: &Observation, say: &[Say]);
 }
 
 /// The claim to be the only writer of a cluster.

@@ -111,6 +111,7 @@ pub async fn drive<C: ClusterPort, A: AnalysisPort, L: Leadership>(
                         }
                         Some(effect) => match cluster.perform(&seen, effect).await {
                             Ok(()) => {
+                                announce(analysis.as_ref(), &seen, effect);
                                 tracing::info!(canary = %key, phase = %seen.status.phase, effect = %brief(effect), "performed");
                                 backoff = FIRST_BACKOFF;
                                 continue;
@@ -186,6 +187,18 @@ fn file(round: &mut Option<Round>, wanted: Option<&Due>, due: Due, question: Que
     }
     if let Some(round) = round {
         round.answers.insert(question, answer);
+    }
+}
+
+/// Tells what `effect`, which is done, has to say.
+fn announce<A: AnalysisPort>(analysis: &A, seen: &Observation, effect: &Effect) {
+    match effect {
+        Effect::WriteStatus { status, say } if !say.is_empty() => {
+            let seen = Observation { status: (**status).clone(), ..seen.clone() };
+            analysis.announce(&seen, say);
+        }
+        Effect::Finalizer { say, .. } if !say.is_empty() => analysis.announce(seen, say),
+        _ => {}
     }
 }
 

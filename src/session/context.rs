@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
-use super::analyst::Analyst;
+use super::analyst::{Analyst, Brief};
 use super::driving::{self, Scope};
 use super::series::{self, Series};
 use super::sync::{self, SyncStatus};
@@ -32,6 +32,8 @@ use crate::runner::rollouts::Reports;
 
 /// A context has this long to answer before it is shown as a dated row.
 pub const CONNECT: Duration = Duration::from_secs(8);
+/// How long a verb waits for what it has to tell.
+const FAREWELL: Duration = Duration::from_secs(5);
 const SLOWEST_RETRY: Duration = Duration::from_secs(30);
 /// How often an observer asks who drives.
 const LOOK: Duration = Duration::from_secs(10);
@@ -175,6 +177,19 @@ impl Context {
             .unwrap_or_else(|_| Err(unreachable(format!("no answer within {}s", CONNECT.as_secs()))))
     }
 
+    fn analyst(&self, cluster: &Cluster, source: Source) -> Arc<Analyst> {
+        let brief = Brief {
+            context: self.name.clone(),
+            source,
+            mesh: self.provider.mesh.clone(),
+            in_cluster: self.settings.in_cluster,
+            engine: self.settings.fleet.engine.clone(),
+            clock: self.settings.clock.clone(),
+            environment: self.settings.environment.clone(),
+        };
+        Arc::new(Analyst::new(cluster.access.clone(), brief))
+    }
+
     /// Where this context's metrics come from; a mistake in it is a problem of the row.
     fn source(&self, access: &Access) -> Source {
         let made = match self.provider.prometheus.as_ref() {
@@ -207,7 +222,7 @@ impl Context {
             let leader = sync::leadership(Arc::new(move || this.lease()));
             tasks.spawn(sync::run(from, Arc::clone(&cluster), leader, Arc::clone(status), self.news()));
         }
-        let analyst = Arc::new(Analyst { access: cluster.access.clone(), source, in_cluster: self.settings.in_cluster });
+        let analyst = self.analyst(&cluster, source);
         tasks.spawn(Arc::clone(&self).drive_when_told(Arc::clone(&cluster), analyst));
         tasks.spawn(Arc::clone(&self).watch_link(cluster));
         while tasks.join_next().await.is_some() {}
@@ -275,16 +290,13 @@ impl Context {
         if let Some(why) = self.flagger(&cluster) {
             return Err(why);
         }
-        let analyst = Arc::new(Analyst {
-            access: cluster.access.clone(),
-            source: self.source(&cluster.access),
-            in_cluster: self.settings.in_cluster,
-        });
+        let analyst = self.analyst(&cluster, self.source(&cluster.access));
         let lease = self.claim(&cluster);
         let mut driving = JoinSet::new();
-        driving.spawn(driving::run(cluster, analyst, Arc::clone(&lease), Arc::clone(&self.reports), self.news(), Scope::One(key)));
+        driving.spawn(driving::run(cluster, Arc::clone(&analyst), Arc::clone(&lease), Arc::clone(&self.reports), self.news(), Scope::One(key)));
         until.await;
         driving.shutdown().await;
+        analyst.settle(FAREWELL).await;
         let denied = match lease.claim() {
             Claim::Denied(why) => Some(why),
             _ => None,

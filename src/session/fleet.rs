@@ -1,5 +1,6 @@
 //! The whole fleet: every context's task, one read model, and the way in for commands.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub identity: String,
     /// The time that rollouts and records go by.
     pub clock: Clock,
+    /// Environment of the process: credentials of metric servers and addresses of alerts may be there.
+    pub environment: BTreeMap<String, String>,
 }
 
 impl Settings {

@@ -1,6 +1,7 @@
 //! A Pilothouse process in a simulated cluster: the production engine over a [`Line`], to be started, killed, frozen
 //! and started again.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
@@ -14,7 +15,7 @@ use crate::kubernetes::lease::{Lease, NAMESPACE};
 use crate::metrics::prometheus::Source;
 use crate::runner::clock::Clock;
 use crate::runner::rollouts::Reports;
-use crate::session::analyst::Analyst;
+use crate::session::analyst::{Analyst, Brief};
 use crate::session::driving::{self, Scope};
 
 /// A running engine.
@@ -32,7 +33,16 @@ impl Process {
         let line = Line::new(Arc::clone(server), identity, witness);
         let cluster = Arc::new(Cluster::new(line.client(), policy, clock.clone()));
         let source = Source::service(Access::new(line.client()), PROMETHEUS).unwrap_or(Source::None);
-        let analyst = Arc::new(Analyst { access: cluster.access.clone(), source, in_cluster: false });
+        let brief = Brief {
+            context: identity.into(),
+            source,
+            mesh: None,
+            in_cluster: false,
+            engine: cluster.policy.engine.clone(),
+            clock: clock.clone(),
+            environment: BTreeMap::new(),
+        };
+        let analyst = Arc::new(Analyst::new(cluster.access.clone(), brief));
         let lease = Lease::new(cluster.access.clone(), NAMESPACE, identity.into(), clock.clone());
         let mut tasks = JoinSet::new();
         {

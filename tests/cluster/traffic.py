@@ -108,7 +108,8 @@ def shares(spec, namespace):
         if not route or not part:
             continue
         destinations = route.get("route") or []
-        weights = [d.get("weight", 100 if len(destinations) == 1 else 0) for d in destinations]
+        # The only destination of a route gets all its requests, whatever its weight says.
+        weights = [100] if len(destinations) == 1 else [d.get("weight", 0) for d in destinations]
         total = sum(weights)
         for destination, weight in zip(destinations, weights):
             if weight:

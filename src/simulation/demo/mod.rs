@@ -8,6 +8,7 @@ mod distribution;
 mod site;
 mod story;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tempfile::TempDir;
@@ -119,6 +120,7 @@ impl Demo {
             cache: folder.path().join("cache"),
             identity: "demo".into(),
             clock: clock.clone(),
+            environment: BTreeMap::new(),
         };
         let fleet = settings.fleet.clone();
         let contexts = || Contexts::ready(sites.iter().map(|site| (site.name.clone(), site.line.client())));

@@ -87,7 +87,12 @@ fn istio_shares(object: &Value, namespace: &str, segment: f64) -> Vec<(String, f
     };
     let destinations = |route: &Value| {
         let of = |d: &Value| Some((local(text(d, "/destination/host"), namespace)?.to_owned(), d.get("weight").and_then(Value::as_f64)));
-        items(route, "/route").filter_map(of).collect::<Vec<_>>()
+        let mut found = items(route, "/route").filter_map(of).collect::<Vec<_>>();
+        if let [(_, weight)] = found.as_mut_slice() {
+            // The only destination of a route gets all its requests.
+            *weight = None;
+        }
+        found
     };
     split(items(object, "/spec/http"), bound, destinations, segment, 0.0)
 }
