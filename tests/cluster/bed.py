@@ -46,6 +46,7 @@ def arguments():
     up.add_argument("--prometheus", action="store_true", help="a real Prometheus per cluster (implies --traffic)")
     up.add_argument("--providers", action="store_true", help="git repositories of the distribution and of one provider per cluster, and a fleet file")
     up.add_argument("--flagger-crds", action="store_true", help="install Flagger's custom resources")
+    up.add_argument("--routers", action="store_true", help="install the custom resources of every other router, of KEDA and of Knative")
     up.add_argument("--flagger", action="append", default=[], metavar="NAME", help="run the real Flagger for this cluster (repeatable, implies its custom resources)")
     up.add_argument("--flagger-metrics", metavar="URL", help=f"Flagger's metrics server (default: the cluster's Prometheus, else {SCRIPTED_METRICS})")
     args = parser.parse_args()
@@ -129,6 +130,8 @@ class Bed:
     def start(self, cluster):
         cluster.start()
         cluster.grant(REPOSITORY / "config" / "role.json")
+        if self.args.routers:
+            cluster.install(crds.routers())
         if self.args.flagger_crds or cluster.name in self.args.flagger:
             cluster.install(crds.flagger())
         if self.args.traffic:

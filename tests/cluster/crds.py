@@ -8,8 +8,8 @@ from __future__ import annotations
 ANYTHING = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
 
-def crd(group, kind, plural, versions, status=False, categories=(), short_names=(), columns=()):
-    properties = {"spec": ANYTHING}
+def crd(group, kind, plural, versions, status=False, categories=(), short_names=(), columns=(), scope="Namespaced", top=None):
+    properties = {"spec": ANYTHING, **(top or {})}
     # Istio's kinds have a status without being asked; there it is an ordinary subresource, too.
     properties["status"] = ANYTHING
     served = [{"name": version, "served": True, "storage": storage,
@@ -18,7 +18,7 @@ def crd(group, kind, plural, versions, status=False, categories=(), short_names=
                **({"additionalPrinterColumns": [{"name": n, "type": t, "jsonPath": p} for n, t, p in columns]} if columns else {})}
               for version, storage in versions]
     return {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": f"{plural}.{group}"},
-            "spec": {"group": group, "scope": "Namespaced", "versions": served,
+            "spec": {"group": group, "scope": scope, "versions": served,
                      "names": {"kind": kind, "listKind": kind + "List", "plural": plural, "singular": kind.lower(),
                                "categories": list(categories), "shortNames": list(short_names)}}}
 
@@ -35,6 +35,21 @@ def gateway():
     # The API server refuses kinds of its own groups that nobody answers for.
     route["metadata"]["annotations"] = {"api-approved.kubernetes.io": "unapproved, for tests alone"}
     return [route]
+
+
+def routers():
+    """Everything else that a router or a scaler of a Canary may be made of."""
+    one = lambda version: [(version, True)]
+    split = [("v1alpha1", False), ("v1alpha2", True), ("v1alpha3", False)]
+    return [crd("projectcontour.io", "HTTPProxy", "httpproxies", one("v1"), status=True),
+            crd("traefik.io", "TraefikService", "traefikservices", one("v1alpha1")),
+            crd("gateway.solo.io", "RouteTable", "routetables", one("v1")),
+            crd("gloo.solo.io", "Upstream", "upstreams", one("v1")),
+            crd("apisix.apache.org", "ApisixRoute", "apisixroutes", one("v2"), status=True),
+            crd("kuma.io", "TrafficRoute", "trafficroutes", one("v1alpha1"), scope="Cluster", top={"mesh": {"type": "string"}}),
+            crd("serving.knative.dev", "Service", "services", one("v1"), status=True),
+            crd("split.smi-spec.io", "TrafficSplit", "trafficsplits", split),
+            crd("keda.sh", "ScaledObject", "scaledobjects", one("v1alpha1"), status=True)]
 
 
 def flagger():
