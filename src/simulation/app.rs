@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use super::api::{ApiServer, Status};
 use super::world::MeshKind;
-use crate::domain::canary::{GATES_ANNOTATION, HookKind};
+use crate::domain::canary::{BLUE_GREEN_ANNOTATION, GATES_ANNOTATION, HookKind};
 use crate::domain::target::CanaryKey;
+use crate::kubernetes::json::{integer, items, text};
 use crate::kubernetes::kinds::Kind;
 
 /// Field manager of whoever applies applications.
@@ -19,6 +20,8 @@ pub const GITOPS: &str = "kustomize-controller";
 pub enum Router {
     Istio,
     Kubernetes,
+    /// The Gateway API.
+    Gateway,
 }
 
 impl Router {
@@ -28,6 +31,17 @@ impl Router {
         match self {
             Self::Istio => "istio",
             Self::Kubernetes => "kubernetes",
+            Self::Gateway => "gatewayapi:v1",
+        }
+    }
+
+    /// The kind of its routes, as the API server's resources are called; none on plain Kubernetes.
+    #[must_use]
+    pub const fn resource(self) -> Option<&'static str> {
+        match self {
+            Self::Istio => Some("virtualservices.networking.istio.io"),
+            Self::Gateway => Some("httproutes.gateway.networking.k8s.io"),
+            Self::Kubernetes => None,
         }
     }
 }
@@ -39,6 +53,24 @@ pub enum Way {
     Weights { step: i64, max: i64, back: i64 },
     /// Blue/green.
     Iterations(i64),
+    /// A/B testing by a header, for so many intervals.
+    Matches(i64),
+}
+
+/// The percents of primary and canary by a route: its last rule that names both Services.
+#[must_use]
+pub fn divided(route: &Value, name: &str) -> Option<(i64, i64)> {
+    let (primary, canary) = (format!("{name}-primary"), format!("{name}-canary"));
+    let rules = |pointer: &str| items(route, pointer).collect::<Vec<_>>();
+    let istio = rules("/spec/http").into_iter().map(|rule| {
+        let of = |host: &str| items(rule, "/route").find(|d| text(d, "/destination/host") == host).map(|d| integer(d, "/weight").unwrap_or(0));
+        of(&primary).zip(of(&canary))
+    });
+    let gateway = rules("/spec/rules").into_iter().map(|rule| {
+        let of = |name: &str| items(rule, "/backendRefs").find(|b| text(b, "/name") == name).map(|b| integer(b, "/weight").unwrap_or(1));
+        of(&primary).zip(of(&canary))
+    });
+    istio.chain(gateway).flatten().last()
 }
 
 /// One application.
@@ -60,6 +92,20 @@ pub struct App {
     pub configured: bool,
     /// A pre-rollout and a rollout webhook.
     pub hooks: bool,
+    /// Webhooks of every other type, which pass; the rollback one does not.
+    pub all_hooks: bool,
+    /// Requests are mirrored to the canary before they are sent there.
+    pub mirror: bool,
+    /// Clients stay where a cookie says.
+    pub affinity: bool,
+    /// `skipAnalysis`.
+    pub skip: bool,
+    /// On plain Kubernetes the apex Service is switched.
+    pub live: bool,
+    /// It has a `HorizontalPodAutoscaler`.
+    pub scaler: bool,
+    /// `revertOnDeletion`.
+    pub revert: bool,
 }
 
 impl App {
@@ -78,6 +124,13 @@ impl App {
             gates: Vec::new(),
             configured: false,
             hooks: false,
+            all_hooks: false,
+            mirror: false,
+            affinity: false,
+            skip: false,
+            live: false,
+            scaler: false,
+            revert: false,
         }
     }
 
@@ -107,12 +160,33 @@ impl App {
                 }
             }
             Way::Iterations(n) => analysis["iterations"] = json!(n),
+            Way::Matches(n) => {
+                analysis["iterations"] = json!(n);
+                analysis["match"] = json!([{"headers": {"x-canary": {"exact": "insider"}}}]);
+            }
         }
+        let mut hooks = Vec::new();
+        let mut hook = |name: &str, kind: &str, path: &str| {
+            hooks.push(json!({"name": name, "type": kind, "url": format!("http://loadtester.tools.svc/{path}"), "timeout": "3s"}));
+        };
         if self.hooks {
-            analysis["webhooks"] = json!([
-                {"name": "conformance", "type": "pre-rollout", "url": "http://loadtester.tools.svc/test", "timeout": "3s"},
-                {"name": "load", "type": "rollout", "url": "http://loadtester.tools.svc/load", "timeout": "3s"}
-            ]);
+            hook("conformance", "pre-rollout", "test");
+            hook("load", "rollout", "load");
+        }
+        if self.all_hooks {
+            for kind in ["confirm-rollout", "confirm-traffic-increase", "confirm-promotion", "post-rollout"] {
+                hook(kind, kind, "gate/approve");
+            }
+            hook("rollback", "rollback", "gate/halt");
+        }
+        if !hooks.is_empty() {
+            analysis["webhooks"] = json!(hooks);
+        }
+        if self.mirror {
+            analysis["mirror"] = json!(true);
+        }
+        if self.affinity {
+            analysis["sessionAffinity"] = json!({"cookieName": "canary", "maxAge": 60});
         }
         let mut canary = json!({
             "apiVersion": "flagger.app/v1beta1", "kind": "Canary",
@@ -123,9 +197,24 @@ impl App {
                 "service": {"port": 80, "targetPort": 9898}, "analysis": analysis
             }
         });
+        if self.router == Router::Gateway {
+            canary["spec"]["service"]["gatewayRefs"] = json!([{"name": "public", "namespace": "tools"}]);
+        }
+        if self.skip {
+            canary["spec"]["skipAnalysis"] = json!(true);
+        }
+        if self.revert {
+            canary["spec"]["revertOnDeletion"] = json!(true);
+        }
+        if self.scaler {
+            canary["spec"]["autoscalerRef"] = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": self.name});
+        }
+        if self.live {
+            canary["metadata"]["annotations"] = json!({BLUE_GREEN_ANNOTATION: "live"});
+        }
         if !self.gates.is_empty() {
             let gates: Vec<_> = self.gates.iter().map(|gate| gate.word()).collect();
-            canary["metadata"]["annotations"] = json!({GATES_ANNOTATION: gates.join(",")});
+            canary["metadata"]["annotations"][GATES_ANNOTATION] = json!(gates.join(","));
         }
         canary
     }
@@ -166,6 +255,13 @@ impl App {
                 "metadata": {"name": self.config_name(), "namespace": self.namespace}, "data": {"LEVEL": release.setting}}));
         }
         objects.push(self.deployment(release, first));
+        if self.scaler {
+            let cpu = json!({"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}});
+            objects.push(json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+                "metadata": {"name": self.name, "namespace": self.namespace},
+                "spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": self.name},
+                    "minReplicas": self.replicas, "maxReplicas": self.replicas + 2, "metrics": [cpu]}}));
+        }
         objects
     }
 }
@@ -234,9 +330,8 @@ pub fn apply(server: &Arc<ApiServer>, manager: &str, object: &Value) -> Result<V
 /// The API path of `object`.
 #[must_use]
 pub fn path(object: &Value) -> String {
-    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
-    match text("/kind") {
+    let (namespace, name) = (text(object, "/metadata/namespace"), text(object, "/metadata/name"));
+    match text(object, "/kind") {
         "Namespace" => format!("/api/v1/namespaces/{name}"),
         "CustomResourceDefinition" => format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}"),
         "HorizontalPodAutoscaler" => format!("/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers/{name}"),
@@ -251,9 +346,11 @@ pub fn path(object: &Value) -> String {
 pub fn prepare(server: &Arc<ApiServer>, mesh: MeshKind) -> Result<(), Box<Status>> {
     let of_mesh: &[[&str; 3]] = match mesh {
         MeshKind::None => &[],
-        MeshKind::Istio => {
-            &[["networking.istio.io", "VirtualService", "virtualservices"], ["networking.istio.io", "DestinationRule", "destinationrules"]]
-        }
+        MeshKind::Istio => &[
+            ["networking.istio.io", "VirtualService", "virtualservices"],
+            ["networking.istio.io", "DestinationRule", "destinationrules"],
+            ["gateway.networking.k8s.io", "HTTPRoute", "httproutes"],
+        ],
         MeshKind::Linkerd => &[["gateway.networking.k8s.io", "HTTPRoute", "httproutes"]],
     };
     let definitions =

@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::Value;
 
 use super::api::{ApiServer, Write, WriteVerb};
-use super::app::is_bad;
+use super::app::{divided, is_bad};
 use crate::domain::phase::Phase;
 use crate::domain::status::CanaryStatus;
-use crate::kubernetes::json::{integer, items, text};
+use crate::kubernetes::json::{integer, text};
 use crate::kubernetes::lease::{NAME as LEASE, NAMESPACE};
 use crate::kubernetes::observe;
 
@@ -133,7 +133,7 @@ impl Checker {
         }
         let Some(object) = object else { return };
         match write.resource.as_str() {
-            "virtualservices.networking.istio.io" => self.route(&mut seen, write, place, &object),
+            "virtualservices.networking.istio.io" | "httproutes.gateway.networking.k8s.io" => self.route(&mut seen, write, place, &object),
             "deployments.apps" if write.name.ends_with("-primary") => self.primary(&mut seen, write, place, &object),
             "canaries.flagger.app" => canary(&mut seen, place, &object),
             _ => {}
@@ -163,8 +163,7 @@ impl Checker {
 
     /// S1, S3 and S4 on the route itself.
     fn route(&self, seen: &mut Seen, write: &Write, place: (String, String), object: &Value) {
-        let weights: Vec<i64> = items(object, "/spec/http/0/route").filter_map(|d| integer(d, "/weight")).collect();
-        let [primary, canary] = weights[..] else { return };
+        let Some((primary, canary)) = divided(object, &write.name) else { return };
         if primary + canary != 100 || !(0..=100).contains(&canary) {
             seen.broken.push(format!("S1: the route of {} has weights {primary} and {canary}", write.name));
         }

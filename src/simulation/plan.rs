@@ -208,7 +208,7 @@ impl Plan {
     #[must_use]
     pub fn story(&self) -> Vec<String> {
         let apps = self.apps.iter().enumerate().map(|(i, app)| {
-            format!("app {i}: {} by {}, {:?}, every {} s, gates {:?}", app.name, app.router.word(), app.way, app.interval, app.gates)
+            format!("app {i}: {app:?}")
         });
         let events = self.events.iter().map(|(at, event)| format!("{:>7.1} s  {event}", at.as_secs_f64()));
         apps.chain(events).chain([format!("{:>7.1} s  all is healed", self.heal.as_secs_f64())]).collect()
@@ -216,10 +216,11 @@ impl Plan {
 }
 
 fn draw_app(rng: &mut fastrand::Rng, number: usize) -> App {
-    let router = if rng.u8(0..3) == 0 { Router::Kubernetes } else { Router::Istio };
+    let router = [Router::Istio, Router::Istio, Router::Gateway, Router::Kubernetes][rng.usize(0..4)];
     let mut app = App::new("shop", ["web", "cart", "search"][number % 3], router);
-    app.way = match rng.u8(0..4) {
+    app.way = match rng.u8(0..5) {
         0 => Way::Iterations(rng.i64(1..=3)),
+        4 => Way::Matches(rng.i64(1..=3)),
         1 => Way::Weights { step: 10 * rng.i64(1..=5), max: 50, back: 0 },
         2 => Way::Weights { step: 25, max: 100, back: 50 },
         _ => Way::Weights { step: 20, max: 60, back: 0 },
@@ -229,6 +230,12 @@ fn draw_app(rng: &mut fastrand::Rng, number: usize) -> App {
     app.replicas = rng.i64(1..=3);
     app.configured = rng.bool();
     app.hooks = rng.u8(0..3) == 0;
+    app.all_hooks = rng.u8(0..6) == 0;
+    app.mirror = rng.u8(0..4) == 0;
+    app.affinity = rng.u8(0..5) == 0 && !matches!(app.way, Way::Matches(_));
+    app.live = router == Router::Kubernetes && rng.bool();
+    app.scaler = rng.u8(0..4) == 0;
+    app.revert = rng.u8(0..5) == 0;
     for gate in [HookKind::ConfirmRollout, HookKind::ConfirmTrafficIncrease, HookKind::ConfirmPromotion] {
         if rng.u8(0..6) == 0 {
             app.gates.push(gate);

@@ -36,7 +36,7 @@ pub enum Act {
 /// A rollout to be rehearsed.
 #[derive(Clone, Debug)]
 pub struct Rehearsal {
-    pub name: &'static str,
+    pub name: String,
     pub app: App,
     pub acts: Vec<Act>,
 }
@@ -62,17 +62,57 @@ pub struct Ended {
     pub broken: Vec<String>,
 }
 
-/// Every strategy and outcome there is.
+/// Every strategy on every router that has it, with each of its outcomes; then what else can happen to a rollout.
 #[must_use]
 pub fn all() -> Vec<Rehearsal> {
+    strategies().into_iter().flat_map(|(name, app)| outcomes(name, app)).chain(incidents()).collect()
+}
+
+/// The strategies by router.
+fn strategies() -> Vec<(&'static str, App)> {
+    let istio = || App::new("shop", "web", Router::Istio);
+    let gateway = || App::new("shop", "web", Router::Gateway);
+    let plain = || App { way: Way::Iterations(2), ..App::new("shop", "web", Router::Kubernetes) };
+    let (blue_green, by_match) = (Way::Iterations(2), Way::Matches(2));
+    vec![
+        ("istio, weights", istio()),
+        ("istio, A/B", App { way: by_match, ..istio() }),
+        ("istio, blue/green", App { way: blue_green, ..istio() }),
+        ("istio, mirrored weights", App { mirror: true, ..istio() }),
+        ("istio, mirrored blue/green", App { mirror: true, way: blue_green, ..istio() }),
+        ("istio, affinity", App { affinity: true, ..istio() }),
+        ("gateway, weights", gateway()),
+        ("gateway, A/B", App { way: by_match, ..gateway() }),
+        ("gateway, blue/green", App { way: blue_green, ..gateway() }),
+        ("gateway, mirrored blue/green", App { mirror: true, way: blue_green, ..gateway() }),
+        ("gateway, affinity", App { affinity: true, ..gateway() }),
+        ("plain, blue/green", plain()),
+        ("plain, live blue/green", App { live: true, ..plain() }),
+    ]
+}
+
+/// What can become of a rollout: promoted, rolled back by its checks, its deadline or an order.
+fn outcomes(name: &'static str, app: App) -> Vec<Rehearsal> {
+    use Act::{Order, Phase as Enters, Release as Ship, Rest};
+    let rehearsal = |outcome: &str, acts| Rehearsal { name: format!("{name}, {outcome}"), app: app.clone(), acts };
+    let crash = Release { pods: Pods::Crash, ..Release::new("1.1.0") };
+    let good = || Ship(Release::new("1.1.0"));
+    vec![
+        rehearsal("promoted", vec![good(), Rest(Phase::Succeeded)]),
+        rehearsal("rolled back", vec![Ship(Release::new("1.1.0-bad")), Rest(Phase::Failed)]),
+        rehearsal("crashing", vec![Ship(crash), Rest(Phase::Failed)]),
+        rehearsal("aborted", vec![good(), Enters(Phase::Progressing), Order(Verb::Abort), Rest(Phase::Failed)]),
+    ]
+}
+
+/// What else can happen, each on one router.
+fn incidents() -> Vec<Rehearsal> {
     use Act::{Failed, Order, Release as Ship, Rest, Weight};
     let istio = || App::new("shop", "web", Router::Istio);
-    let plain = || App { way: Way::Iterations(2), ..App::new("shop", "web", Router::Kubernetes) };
-    let blue_green = || App { way: Way::Iterations(2), ..istio() };
     let good = || Ship(Release::new("1.1.0"));
     let bad = || Ship(Release::new("1.1.0-bad"));
     let crash = || Ship(Release { pods: Pods::Crash, ..Release::new("1.1.0") });
-    let rehearsal = |name, app, acts| Rehearsal { name, app, acts };
+    let rehearsal = |name: &str, app, acts| Rehearsal { name: name.into(), app, acts };
     let (promoted, failed) = (|| Rest(Phase::Succeeded), || Rest(Phase::Failed));
     let gate = |phase| [Act::Phase(phase), Order(Verb::Approve)];
     let gated = App { gates: vec![HookKind::ConfirmRollout, HookKind::ConfirmPromotion], ..istio() };
@@ -81,18 +121,11 @@ pub fn all() -> Vec<Rehearsal> {
     through_gates.extend(gate(Phase::WaitingPromotion));
     through_gates.push(promoted());
     vec![
-        rehearsal("weights, promoted", istio(), vec![good(), promoted()]),
-        rehearsal("weights, rolled back", istio(), vec![bad(), failed()]),
-        rehearsal("weights, slow", istio(), vec![Ship(Release::new("1.1.0-slow")), failed()]),
-        rehearsal("weights back in steps", App { way: Way::Weights { step: 50, max: 100, back: 50 }, ..istio() }, vec![good(), promoted()]),
-        rehearsal("blue/green, promoted", blue_green(), vec![good(), promoted()]),
-        rehearsal("blue/green, rolled back", blue_green(), vec![bad(), failed()]),
-        rehearsal("plain, promoted", plain(), vec![good(), promoted()]),
-        rehearsal("plain, rolled back", plain(), vec![bad(), failed()]),
-        rehearsal("pods that crash", istio(), vec![crash(), failed()]),
+        rehearsal("slow", istio(), vec![Ship(Release::new("1.1.0-slow")), failed()]),
+        rehearsal("back in steps", App { way: Way::Weights { step: 50, max: 100, back: 50 }, ..istio() }, vec![good(), promoted()]),
         rehearsal("gates, approved", gated.clone(), through_gates),
         rehearsal("gates, rejected", gated, vec![good(), Act::Phase(Phase::Waiting), Order(Verb::Reject), failed()]),
-        rehearsal("aborted", istio(), vec![good(), Weight(20), Order(Verb::Abort), failed()]),
+        rehearsal("aborted under way", istio(), vec![good(), Weight(20), Order(Verb::Abort), failed()]),
         rehearsal("paused and resumed", istio(), vec![good(), Weight(20), Order(Verb::Pause), Order(Verb::Resume), promoted()]),
         rehearsal("promoted by order", istio(), vec![bad(), Failed(1), Order(Verb::Promote), promoted()]),
         rehearsal("retried", istio(), vec![bad(), failed(), Order(Verb::Retry), failed()]),
@@ -103,6 +136,12 @@ pub fn all() -> Vec<Rehearsal> {
             vec![Ship(Release { setting: "loud".into(), ..Release::new("1.0.0") }), promoted()],
         ),
         rehearsal("webhooks", App { hooks: true, ..istio() }, vec![good(), promoted()]),
+        rehearsal("webhooks of every type", App { all_hooks: true, ..istio() }, vec![good(), promoted()]),
+        rehearsal("skipped, promoted", App { skip: true, ..istio() }, vec![good(), promoted()]),
+        rehearsal("skipped, crashing", App { skip: true, ..istio() }, vec![crash(), failed()]),
+        rehearsal("scaler, promoted", App { scaler: true, ..istio() }, vec![good(), promoted()]),
+        rehearsal("scaler, rolled back", App { scaler: true, ..istio() }, vec![bad(), failed()]),
+        rehearsal("with a finalizer", App { revert: true, ..istio() }, vec![good(), promoted()]),
     ]
 }
 
@@ -184,7 +223,7 @@ fn rests(stage: &Stage, phase: Phase) -> bool {
 }
 
 /// Kinds whose end state counts. Events follow from the status, leases and `ReplicaSets` are other people's.
-const KINDS: [&str; 7] = [
+const KINDS: [&str; 9] = [
     "canaries.flagger.app",
     "deployments.apps",
     "services",
@@ -192,6 +231,8 @@ const KINDS: [&str; 7] = [
     "secrets",
     "virtualservices.networking.istio.io",
     "destinationrules.networking.istio.io",
+    "httproutes.gateway.networking.k8s.io",
+    "horizontalpodautoscalers.autoscaling",
 ];
 
 /// Everything in the namespace by kind and name, what differs by nature masked.
@@ -201,7 +242,7 @@ fn state(stage: &Stage) -> Value {
         for object in stage.cluster.server.objects(kind) {
             let name = format!("{kind} {}", object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default());
             let mut object = (*object).clone();
-            if kind == "deployments.apps" {
+            if !matches!(kind, "canaries.flagger.app" | "httproutes.gateway.networking.k8s.io") {
                 object["status"] = Value::Null;
             }
             for field in ["uid", "resourceVersion", "generation"] {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::app::{self, App, GITOPS, Release};
+use super::app::{self, App, GITOPS, Release, divided};
 use super::check::{Checker, ENGINE};
 use super::cluster::SimulatedCluster;
 use super::line::{Line, Weather};
@@ -21,7 +21,7 @@ use crate::domain::status::CanaryStatus;
 use crate::kubernetes::access::Access;
 use crate::kubernetes::cluster::Policy;
 use crate::kubernetes::error::ApiError;
-use crate::kubernetes::json::{integer, items, text};
+use crate::kubernetes::json::{integer, text};
 use crate::kubernetes::observe;
 use crate::kubernetes::verbs::{self, Fate};
 use crate::runner::clock::Clock;
@@ -144,8 +144,8 @@ impl Stage {
     #[must_use]
     pub fn weight(&self, app: usize) -> i64 {
         let app = &self.apps[app];
-        let route = self.cluster.server.object("virtualservices.networking.istio.io", &app.namespace, &app.name);
-        route.and_then(|route| items(&route, "/spec/http/0/route").filter_map(|d| integer(d, "/weight")).nth(1)).unwrap_or(0)
+        let route = app.router.resource().and_then(|resource| self.cluster.server.object(resource, &app.namespace, &app.name));
+        route.and_then(|route| divided(&route, &app.name)).map_or(0, |(_, canary)| canary)
     }
 
     /// Sends a verb as an operator does who has just looked.
@@ -243,7 +243,7 @@ pub fn bound(app: &App) -> Duration {
             let up = u64::try_from(max / step.max(1)).unwrap_or(0) + 1;
             up + if back > 0 { u64::try_from(100 / back).unwrap_or(0) } else { 0 }
         }
-        super::app::Way::Iterations(n) => u64::try_from(n).unwrap_or(0) + 2,
+        super::app::Way::Iterations(n) | super::app::Way::Matches(n) => u64::try_from(n).unwrap_or(0) + 2,
     };
     let checks = u64::try_from(app.threshold).unwrap_or(0);
     Duration::from_secs((steps + checks + 5) * app.interval + 3 * app.deadline + 120)

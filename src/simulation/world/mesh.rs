@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::World;
 use super::agenda::Part;
@@ -52,6 +52,14 @@ impl Mesh {
         self.of(Part::DestinationRule, namespace).any(|rule| local(text(rule, "/spec/host"), namespace) == Some(service))
     }
 
+    /// What comes in through Gateways.
+    fn by_gateways(&self, namespace: &str, total: f64, segment: f64) -> impl Iterator<Item = Flow> {
+        self.of(Part::HttpRoute, namespace)
+            .filter(|route| hangs_from_gateways(route))
+            .flat_map(move |route| gateway_shares(route, namespace, segment))
+            .map(move |(service, share)| Flow { known: true, rate: share * total, service, ingress: None })
+    }
+
     /// What routes of one namespace send where, for `total` requests a second to each route.
     fn flows(&self, kind: MeshKind, namespace: &str, total: f64, segment: f64) -> Vec<Flow> {
         match kind {
@@ -60,6 +68,7 @@ impl Mesh {
                 .of(Part::VirtualService, namespace)
                 .flat_map(|route| istio_shares(route, namespace, segment))
                 .map(|(service, share)| Flow { known: self.has_rule(namespace, &service), rate: share * total, service, ingress: None })
+                .chain(self.by_gateways(namespace, total, segment))
                 .collect(),
             MeshKind::Linkerd => self
                 .of(Part::HttpRoute, namespace)
@@ -69,6 +78,21 @@ impl Mesh {
                 .collect(),
         }
     }
+}
+
+/// Whether an `HTTPRoute` is a Gateway's, and not a mesh's.
+fn hangs_from_gateways(route: &Value) -> bool {
+    items(route, "/spec/parentRefs").any(|parent| matches!(text(parent, "/kind"), "" | "Gateway"))
+}
+
+/// What a Gateway's controller says of a route that it has taken up: each parent accepts what stands there now.
+fn acceptance(route: &Value) -> Value {
+    let generation = route.pointer("/metadata/generation").cloned().unwrap_or_default();
+    let condition = json!({"type": "Accepted", "status": "True", "reason": "Accepted", "message": "", "observedGeneration": generation});
+    let parents: Vec<Value> = items(route, "/spec/parentRefs")
+        .map(|parent| json!({"parentRef": parent, "controllerName": "simulation.pilothouse.dev/gateway", "conditions": [condition]}))
+        .collect();
+    json!({"status": {"parents": parents}})
 }
 
 /// The Service of a host in its own namespace: short, or a DNS name. Hosts elsewhere are nobody's here.
@@ -169,7 +193,17 @@ impl World {
             return;
         }
         match self.view.get(*resource, key) {
-            Some(object) => self.mesh.applied.insert((part, key.clone()), Arc::clone(object)),
+            Some(object) => {
+                let object = Arc::clone(object);
+                let said = acceptance(&object);
+                if part == Part::HttpRoute && hangs_from_gateways(&object) && object.pointer("/status/parents") != said.pointer("/status/parents") {
+                    let (namespace, name) = (&key.namespace, &key.name);
+                    let path = format!("/apis/gateway.networking.k8s.io/v1/namespaces/{namespace}/httproutes/{name}/status");
+                    // Where it does not arrive, the change that is still to be seen brings it again.
+                    self.patch(&path, &said);
+                }
+                self.mesh.applied.insert((part, key.clone()), object)
+            }
             None => self.mesh.applied.remove(&(part, key.clone())),
         };
         self.agenda.at(at, Part::Flows, &key.beside(""));

@@ -186,6 +186,10 @@ impl<'a> Evaluation<'a> {
                 }
             },
             Expr::Negative(inner) => combine('*', Answer::Scalar(-1.0), self.of(inner)?),
+            Expr::Or(left, right) => match (self.of(left)?, self.of(right)?) {
+                (Answer::Vector(left), Answer::Vector(right)) => Answer::Vector(either(left, right)),
+                _ => return Err(parse_error("set operator \"or\" not allowed in binary scalar expression")),
+            },
             Expr::Binary(operator, left, right) => combine(*operator, self.of(left)?, self.of(right)?),
         })
     }
@@ -264,6 +268,18 @@ fn aggregate(how: Aggregate, by: &[String], samples: Vec<Sample>) -> Vec<Sample>
         Aggregate::Count => values.len() as f64,
     };
     groups.into_iter().map(|(labels, values)| Sample { value: of(&values), labels }).collect()
+}
+
+/// All of `left`, and those of `right` whose labels none of them has; the metric's name is no label here.
+fn either(left: Vec<Sample>, right: Vec<Sample>) -> Vec<Sample> {
+    let labels = |sample: &Sample| {
+        let mut labels = sample.labels.clone();
+        labels.remove("__name__");
+        labels
+    };
+    let known: Vec<_> = left.iter().map(labels).collect();
+    let others = right.into_iter().filter(|sample| !known.contains(&labels(sample)));
+    left.into_iter().chain(others).collect()
 }
 
 /// Arithmetic; vectors are matched by equal labels.

@@ -26,6 +26,8 @@ pub enum Expr {
         inner: Box<Expr>,
     },
     Binary(char, Box<Expr>, Box<Expr>),
+    /// All of the left, and what of the right has other labels.
+    Or(Box<Expr>, Box<Expr>),
     Negative(Box<Expr>),
 }
 
@@ -153,9 +155,24 @@ impl<'a> Reader<'a> {
         if self.depth > DEEPEST {
             return Err(self.error("nested too deep"));
         }
-        let expr = self.operators(&['+', '-'], |reader| reader.operators(&['*', '/'], Self::unary));
+        let mut left = self.difference()?;
+        while self.keyword("or") {
+            left = Expr::Or(Box::new(left), Box::new(self.difference()?));
+        }
         self.depth -= 1;
-        expr
+        Ok(left)
+    }
+
+    fn difference(&mut self) -> Result<Expr, String> {
+        self.operators(&['+', '-'], |reader| reader.operators(&['*', '/'], Self::unary))
+    }
+
+    /// Takes `word`, where it stands as a word of its own.
+    fn keyword(&mut self, word: &str) -> bool {
+        let start = self.at;
+        let found = self.word() == word;
+        self.at = if found { self.at } else { start };
+        found
     }
 
     fn operators(&mut self, operators: &[char], inner: impl Fn(&mut Self) -> Result<Expr, String>) -> Result<Expr, String> {
@@ -379,7 +396,8 @@ mod tests {
             ("rate(x[5])", "not a valid duration string: \"5\""),
             ("absent(up)", "unknown function with name \"absent\""),
             (r#"{job="a"}"#, "1:1"),
-            ("up or vector(1)", "1:4"),
+            ("up and vector(1)", "1:4"),
+            ("up or", "1:6"),
             (r#"up{job="a}"#, "1:8: parse error: unterminated quoted string"),
             (r#"up{job=~"("}"#, "error parsing regexp"),
             ("1 +\n *", "2:2"),
