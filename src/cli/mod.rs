@@ -251,6 +251,7 @@ fn settings(global: &Global, drive: bool, series: bool) -> Result<Settings, Fail
         cache: config::cache_folder(),
         identity: identity(),
         clock: Clock::wall(),
+        figures: std::sync::Arc::default(),
         environment: std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect(),
     })
 }

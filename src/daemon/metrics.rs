@@ -9,6 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::domain::phase::Phase;
+use crate::runner::tally::Figures;
 use crate::session::view::FleetView;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -36,10 +37,16 @@ struct Of {
     context: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Info {
+    version: &'static str,
+    mesh_provider: &'static str,
+}
+
 type Gauges<L> = Family<L, Gauge<i64, AtomicI64>>;
 
 /// The exposition of what `view` shows.
-pub(super) fn encode(view: &FleetView) -> Result<String, fmt::Error> {
+pub(super) fn encode(view: &FleetView, figures: &Figures) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
     let (status, weight, total, up) =
         (Gauges::<Named>::default(), Gauges::<Weighted>::default(), Gauges::<Counted>::default(), Gauges::<Of>::default());
@@ -53,18 +60,22 @@ pub(super) fn encode(view: &FleetView) -> Result<String, fmt::Error> {
                 Phase::Failed => 2,
                 _ => 1,
             };
-            status.get_or_create(&Named { context: name(), namespace: namespace(), name: canary.key.name.clone() }).set(value);
+            status.get_or_create(&Named { context: name(), namespace: namespace(), name: canary.target.clone() }).set(value);
             total.get_or_create(&Counted { context: name(), namespace: namespace() }).inc();
             let share = i64::from(canary.weight);
-            weight.get_or_create(&Weighted { context: name(), namespace: namespace(), workload: canary.key.name.clone() }).set(share);
+            weight.get_or_create(&Weighted { context: name(), namespace: namespace(), workload: canary.target.clone() }).set(share);
             weight
-                .get_or_create(&Weighted { context: name(), namespace: namespace(), workload: format!("{}-primary", canary.key.name) })
+                .get_or_create(&Weighted { context: name(), namespace: namespace(), workload: format!("{}-primary", canary.target) })
                 .set(100 - share);
         }
     }
     registry.register("flagger_canary_status", "Last known canary analysis result: 0 running, 1 successful, 2 failed", status);
     registry.register("flagger_canary_weight", "Percent of traffic of a workload", weight);
     registry.register("flagger_canary_total", "Number of canaries", total);
+    let info = Gauges::<Info>::default();
+    info.get_or_create(&Info { version: env!("CARGO_PKG_VERSION"), mesh_provider: "" }).set(1);
+    registry.register("flagger_info", "Version of the rollout engine", info);
+    figures.register(&mut registry);
     registry.register("pilothouse_context_up", "Whether a context answers", up);
     let mut out = String::new();
     encode_text(&mut out, &registry)?;

@@ -3,6 +3,7 @@
 //! It drives every context until SIGTERM or SIGINT, then hands its leases over. Decisions and writes are
 //! the session's; here is only the life of the process. Read `metrics.rs` for what is exported.
 
+mod gates;
 mod metrics;
 
 use std::sync::Arc;
@@ -54,6 +55,9 @@ pub async fn run(settings: Settings, contexts: Contexts, listen: &str) -> Result
         .route("/readyz", get(ready))
         .route("/metrics", get(scrape))
         .with_state(Arc::clone(&session));
+    // Whoever reaches a gate opens it: they are for programs of this machine.
+    let loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
+    let app = if loopback { app.merge(gates::router()) } else { app };
     let server = tokio::spawn(async move { axum::serve(listener, app).await });
     let reporter = tokio::spawn(report(Arc::clone(&session)));
     tokio::select! {
@@ -92,5 +96,5 @@ async fn ready(State(session): State<Arc<Session>>) -> (StatusCode, &'static str
 }
 
 async fn scrape(State(session): State<Arc<Session>>) -> Result<String, StatusCode> {
-    metrics::encode(&session.view().borrow()).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+    metrics::encode(&session.view().borrow(), &session.settings.figures).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
 }

@@ -310,11 +310,12 @@ impl CanarySpec {
     #[must_use]
     pub const fn strategy(&self, can: &Abilities) -> Strategy {
         let a = &self.analysis;
-        match (a.iterations > 0, a.matches.is_empty()) {
-            (true, false) if can.ab_testing => Strategy::AbTesting,
-            (true, _) => Strategy::BlueGreen,
-            (false, _) if can.progressive => Strategy::Progressive,
-            (false, _) => Strategy::BlueGreen,
+        if a.iterations < 1 && can.progressive {
+            Strategy::Progressive
+        } else if a.iterations > 0 && !a.matches.is_empty() && can.ab_testing {
+            Strategy::AbTesting
+        } else {
+            Strategy::BlueGreen
         }
     }
 

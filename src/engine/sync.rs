@@ -345,10 +345,14 @@ impl EngineOwned {
             let hold = match (entry.group.as_str(), entry.kind.as_str()) {
                 ("apps", "Deployment") if targeted => Hold::Field("/spec/replicas"),
                 ("apps", "DaemonSet") if targeted => Hold::Field("/spec/template/spec/nodeSelector/flagger.app~1scale-to-zero"),
+                ("serving.knative.dev", "Service") if targeted => Hold::Field("/spec/traffic"),
                 ("", "Service") if apex => Hold::Field("/spec/selector"),
                 ("networking.istio.io", "VirtualService")
                 | ("gateway.networking.k8s.io", "HTTPRoute")
                 | ("split.smi-spec.io", "TrafficSplit")
+                | ("projectcontour.io", "HTTPProxy")
+                | ("traefik.io", "TraefikService")
+                | ("gateway.solo.io", "RouteTable")
                     if apex =>
                 {
                     Hold::Whole

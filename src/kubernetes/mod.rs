@@ -23,5 +23,6 @@ mod patience;
 pub mod perform;
 mod routing;
 pub mod store;
+pub mod upgrade;
 pub mod verbs;
 pub mod watch;

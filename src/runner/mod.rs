@@ -8,3 +8,4 @@ pub mod clock;
 pub mod driver;
 pub mod ports;
 pub mod rollouts;
+pub mod tally;

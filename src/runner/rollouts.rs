@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
+use super::tally::Tally;
 use super::ports::{AnalysisPort, Answer, ClusterPort, Effect, Leadership, PortError, Question};
 use crate::domain::target::CanaryKey;
 use crate::engine::invariants;
@@ -17,6 +18,8 @@ use crate::engine::step::{round_of, step};
 /// First wait after a failure; doubled up to [`SLOWEST`].
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 const SLOWEST: Duration = Duration::from_secs(10);
+/// The same effect performed so often in a row does not help: something undoes it, or the API server drops a part of it.
+const IN_VAIN: u32 = 5;
 /// A question whose answer did not satisfy the step is not repeated sooner.
 const AGAIN: Duration = Duration::from_secs(1);
 /// A canary is looked at this often even if nothing rings: a missed event is repaired within it.
@@ -26,9 +29,16 @@ const RELOOK: Duration = Duration::from_mins(1);
 #[derive(Default)]
 pub struct Reports {
     inner: Mutex<BTreeMap<CanaryKey, Report>>,
+    tally: Tally,
 }
 
 impl Reports {
+    /// Reports whose figures go to `tally`.
+    #[must_use]
+    pub fn counted(tally: Tally) -> Self {
+        Self { tally, ..Default::default() }
+    }
+
     #[must_use]
     pub fn get(&self, key: &CanaryKey) -> Option<Report> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
@@ -68,6 +78,9 @@ pub async fn drive<C: ClusterPort, A: AnalysisPort, L: Leadership>(
     let mut round: Option<Round> = None;
     // What the step wants to know now: answers to anything else come too late, whatever their times say.
     let mut wanted: Option<Due> = None;
+    // When the questions of the running tick began, and how often the last effect was performed in a row.
+    let mut tick: Option<(Due, Duration)> = None;
+    let mut last: Option<(Effect, u32)> = None;
     let mut backoff = FIRST_BACKOFF;
     loop {
         while let Ok((due, question, answer)) = answered.try_recv() {
@@ -101,8 +114,11 @@ pub async fn drive<C: ClusterPort, A: AnalysisPort, L: Leadership>(
                                 sleep = left;
                             } else if asking.get(question) != Some(&due) {
                                 wanted = Some(due.clone());
+                                if tick.as_ref().is_none_or(|(known, _)| *known != due) {
+                                    tick = Some((due.clone(), cluster.clock().running()));
+                                }
                                 asking.insert(*question, due.clone());
-                                ask(&mut questions, Arc::clone(&analysis), seen, *question, due, answers.clone());
+                                ask(&mut questions, Arc::clone(&analysis), seen, (*question, due), reports.tally.clone(), answers.clone());
                             }
                         }
                         Some(effect) if !leadership.may_write() => {
@@ -111,10 +127,19 @@ pub async fn drive<C: ClusterPort, A: AnalysisPort, L: Leadership>(
                         }
                         Some(effect) => match cluster.perform(&seen, effect).await {
                             Ok(()) => {
+                                let took = tick.take().map(|(_, began)| cluster.clock().running().saturating_sub(began));
+                                reports.tally.performed(&seen, effect, took);
                                 announce(analysis.as_ref(), &seen, effect);
                                 tracing::info!(canary = %key, phase = %seen.status.phase, effect = %brief(effect), "performed");
-                                backoff = FIRST_BACKOFF;
-                                continue;
+                                let times = last.take().filter(|(known, _)| known == effect).map_or(1, |(_, times)| times + 1);
+                                last = Some((effect.clone(), times));
+                                if times < IN_VAIN {
+                                    backoff = FIRST_BACKOFF;
+                                    continue;
+                                }
+                                tracing::warn!(canary = %key, effect = %brief(effect), times, "performed again and again");
+                                sleep = backoff;
+                                backoff = (backoff * 2).min(SLOWEST);
                             }
                             Err(PortError::Changed(why)) => {
                                 tracing::debug!(canary = %key, effect = %brief(effect), %why, "look again");
@@ -164,12 +189,13 @@ fn ask<A: AnalysisPort>(
     tasks: &mut tokio::task::JoinSet<()>,
     analysis: Arc<A>,
     seen: Observation,
-    question: Question,
-    due: Due,
+    (question, due): (Question, Due),
+    tally: Tally,
     answers: mpsc::UnboundedSender<(Due, Question, Answer)>,
 ) {
     tasks.spawn(async move {
         let answer = analysis.ask(&seen, question).await;
+        tally.answered(&seen, question, &answer);
         tracing::debug!(canary = %seen.key, ?question, ?answer, "answered");
         let _ = answers.send((due, question, answer));
     });

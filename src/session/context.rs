@@ -29,6 +29,7 @@ use crate::kubernetes::store::WatchState;
 use crate::metrics::prometheus::Source;
 use crate::runner::ports::Leadership as _;
 use crate::runner::rollouts::Reports;
+use crate::runner::tally::Tally;
 
 /// A context has this long to answer before it is shown as a dated row.
 pub const CONNECT: Duration = Duration::from_secs(8);
@@ -76,7 +77,7 @@ impl Context {
             holder: Mutex::default(),
             version: Mutex::default(),
             problems: Mutex::default(),
-            reports: Arc::default(),
+            reports: Arc::new(Reports::counted(Tally::new(Arc::clone(&settings.figures), clean(name)))),
             series: Arc::default(),
             sync,
             provider,

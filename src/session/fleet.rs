@@ -17,6 +17,7 @@ use crate::domain::text::clean;
 use crate::git::Mirror;
 use crate::kubernetes::contexts::{ContextError, Contexts};
 use crate::runner::ports::Clock;
+use crate::runner::tally::Figures;
 
 /// Changes that arrive together are shown together.
 const GATHER: Duration = Duration::from_millis(25);
@@ -45,6 +46,8 @@ pub struct Settings {
     pub identity: String,
     /// The time that rollouts and records go by.
     pub clock: Clock,
+    /// Where rollouts are counted.
+    pub figures: Arc<Figures>,
     /// Environment of the process: credentials of metric servers and addresses of alerts may be there.
     pub environment: BTreeMap<String, String>,
 }

@@ -65,6 +65,7 @@ fn view(cluster: &Cluster, canary: &Value, all_events: &[std::sync::Arc<Value>],
             .filter(|(name, _)| HookKind::parse(name).is_some())
             .map(|(name, since)| GateView { name: clean(name), since: Some(*since) })
             .collect(),
+        target: clean(&spec.target_ref.name),
         target_image: image(&spec.target_ref.name),
         primary_image: image(&spec.primary_name()),
         revision: clean(&status.last_applied_spec),

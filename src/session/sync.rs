@@ -18,6 +18,7 @@ use crate::kubernetes::apply::{Applier, MANAGER};
 use crate::kubernetes::cluster::Cluster;
 use crate::kubernetes::inventory::{SyncRecord, SyncStore};
 use crate::kubernetes::kinds::Kind;
+use crate::kubernetes::upgrade::upgraded;
 use crate::kustomize;
 use crate::runner::ports::Leadership;
 
@@ -262,7 +263,9 @@ fn render(source: &Source, head: &str) -> Result<Vec<Value>, String> {
     if source.render == Render::Kustomize {
         return Err("render: kustomize is not supported yet: set render: native".into());
     }
-    kustomize::render(tree, source.repository.path.trim_matches('/'), &remotes).map(|r| r.resources).map_err(|e| e.to_string())
+    let rendered = kustomize::render(tree, source.repository.path.trim_matches('/'), &remotes).map_err(|e| e.to_string())?;
+    // Old Canaries become what the cluster serves; everything after this knows the new form alone.
+    rendered.resources.into_iter().map(|object| upgraded(&object).unwrap_or(Ok(object))).collect()
 }
 
 #[expect(clippy::too_many_arguments, reason = "the parts of one turn, all owned by the loop")]

@@ -209,6 +209,8 @@ pub struct CanaryView {
     pub report: Option<Report>,
     /// Gates that wait for a human.
     pub gates: Vec<GateView>,
+    /// Name of the target.
+    pub target: String,
     /// Image of the first container of the target and of the primary.
     pub target_image: Option<String>,
     pub primary_image: Option<String>,

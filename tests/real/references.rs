@@ -15,7 +15,7 @@ mod apply_cases;
 mod differential;
 
 /// Of the scenarios in `tests/traces`.
-const SCENARIOS: &str = "progressive-ok,progressive-fail,config-change,bluegreen-k8s";
+const SCENARIOS: &str = "ab,bluegreen-istio,bluegreen-k8s,bluegreen-mirror,config-change,gates,no-data,progressive-fail,progressive-ok,restart-midway,skip-analysis,stepweights-promotion";
 
 #[test]
 fn the_sync_applies_prunes_and_remembers_on_a_real_api_server() {

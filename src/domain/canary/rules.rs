@@ -100,7 +100,7 @@ fn scaler(spec: &CanarySpec) -> Option<String> {
         return Some(format!("spec.autoscalerRef.kind {} is not one of HorizontalPodAutoscaler, ScaledObject", scaler.kind));
     }
     if scaler.kind == "HorizontalPodAutoscaler" && !matches!(scaler.api_version.as_str(), "autoscaling/v2") {
-        return Some(format!("spec.autoscalerRef.apiVersion {} is no longer served: write autoscaling/v2", scaler.api_version));
+        return Some(format!("spec.autoscalerRef.apiVersion {} is not read: write autoscaling/v2", scaler.api_version));
     }
     if spec.target_kind() != TargetKind::Deployment {
         return Some(format!("spec.autoscalerRef needs a Deployment, and spec.targetRef.kind is {}", spec.target_ref.kind));

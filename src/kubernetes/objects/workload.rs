@@ -13,6 +13,9 @@ use crate::domain::revision::{Revision, SCALE_TO_ZERO_SELECTOR};
 use crate::engine::observation::Workload;
 use crate::kubernetes::json::{integer, items, strings, text};
 
+/// Annotations that others write on the one object that they are about.
+const ITS_OWN: [&str; 3] = ["kubectl.kubernetes.io/", "deployment.kubernetes.io/", "deprecated.daemonset.template.generation"];
+
 /// Fields of the target's spec that the primary takes as they are.
 const fn copied(kind: TargetKind) -> &'static [&'static str] {
     match kind {
@@ -39,7 +42,7 @@ pub fn primary(of: &Subject<'_>, target: &Value, tracked: &BTreeSet<String>, liv
     meta["labels"] = json!(labels);
     let annotations = without_toolkit(strings(target, "/metadata/annotations"));
     let annotations: BTreeMap<_, _> = match live {
-        None => annotations.into_iter().filter(|(key, _)| !key.starts_with("kubectl.kubernetes.io/")).collect(),
+        None => annotations.into_iter().filter(|(key, _)| !ITS_OWN.iter().any(|prefix| key.starts_with(prefix))).collect(),
         Some(_) => of.included(annotations),
     };
     if !annotations.is_empty() {

@@ -121,6 +121,7 @@ impl Demo {
             identity: "demo".into(),
             clock: clock.clone(),
             environment: BTreeMap::new(),
+            figures: Arc::default(),
         };
         let fleet = settings.fleet.clone();
         let contexts = || Contexts::ready(sites.iter().map(|site| (site.name.clone(), site.line.client())));

@@ -196,6 +196,7 @@ pub fn canary(name: &str, phase: Phase, router: &str) -> CanaryView {
         paused: None,
         report: None,
         gates: Vec::new(),
+        target: "web".into(),
         target_image: Some("shop/frontend:v2.10.0".into()),
         primary_image: Some("shop/frontend:v2.9.1".into()),
         revision: "7d4f9c1b5f".into(),
