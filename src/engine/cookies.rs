@@ -11,7 +11,8 @@ const LETTERS: usize = 10;
 pub(super) fn begin(seen: &Observation, status: &mut CanaryStatus) {
     end(status);
     let Some(affinity) = seen.spec.analysis.session_affinity.as_ref().filter(|_| seen.can.session_affinity) else { return };
-    let run = format!("{} {} {:?}", seen.uid, status.last_applied_spec, status.last_transition_time);
+    // The same step gives the same cookie when it is repeated; another run of the same revision has another one before it.
+    let run = format!("{} {} {}", seen.uid, seen.checksum().unwrap_or_default(), status.previous_session_affinity_cookie);
     status.session_affinity_cookie = format!("{}={}", affinity.cookie_name, letters(&run));
     match affinity.primary_cookie_name.as_deref().filter(|name| !name.is_empty()) {
         Some(name) if !status.primary_session_affinity_cookie.starts_with(&format!("{name}=")) => {

@@ -76,7 +76,8 @@ pub(super) fn promote(seen: &Observation, target: &Workload, now: Timestamp) -> 
 /// Traffic from the canary back to the promoted primary: at once, or by `stepWeightPromotion`.
 fn return_traffic(seen: &Observation, now: Timestamp) -> Option<Step> {
     let canary = seen.route.canary();
-    let by = seen.spec.analysis.step_weight_promotion;
+    // A route that knows no parts gives everything back at once.
+    let by = if seen.can.progressive { seen.spec.analysis.step_weight_promotion } else { 0 };
     if by > 0 && canary != seen.status.canary_weight && canary > 0 {
         let mut status = seen.status.clone();
         status.canary_weight = canary;
