@@ -35,7 +35,11 @@ const ROOMS: &[Room] = &[
         "an adapter; the ports speak of the engine's observations, effects and sync stages, and routes are read and edited by mesh's pure functions",
     ),
     room("mesh", &["domain", "kubernetes::json", "kubernetes::kinds"], "pure functions over a route's JSON, named by the table of kinds"),
-    room("outbound", &["domain", "kubernetes::access"], "calls to the outside; a cluster's own Services are reached through its API server"),
+    room(
+        "outbound",
+        &["domain", "kubernetes::access"],
+        "calls to the outside; a cluster's own Services are reached through its API server",
+    ),
     room(
         "metrics",
         &["domain", "runner::ports", "engine", "kubernetes", "outbound"],
@@ -47,7 +51,11 @@ const ROOMS: &[Room] = &[
         "an adapter; answers are the engine's type, and every call goes by outbound's rules",
     ),
     room("git", &["domain", "runner::ports", "kustomize"], "an adapter; its trees are the renderer's Files"),
-    room("session", &["domain", "engine", "kustomize", "runner", "kubernetes", "mesh", "metrics", "git", "notify", "outbound"], "the assembly"),
+    room(
+        "session",
+        &["domain", "engine", "kustomize", "runner", "kubernetes", "mesh", "metrics", "git", "notify", "outbound"],
+        "the assembly",
+    ),
     room("ui", &["domain", "engine::report", "session"], "it draws the read model and sends commands"),
     room("config", &["domain"], "it reads the nouns of the fleet file"),
     room("telemetry", &[], "logs know nobody"),

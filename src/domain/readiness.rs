@@ -1,6 +1,6 @@
 //! Whether a workload is ready, by Flagger's rules and with its sentences (rollout-contract §4.4).
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// What a Deployment's spec and status say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,6 +63,20 @@ impl WorkloadState {
             Self::Service | Self::Knative { waits: None } => Readiness::Ready,
             Self::Knative { waits: Some(why) } => Readiness::Waiting(why.clone()),
         }
+    }
+}
+
+impl WorkloadState {
+    /// When a workload that is not ready will have had its time.
+    #[must_use]
+    pub fn expires(&self, by: &Patience) -> Option<Timestamp> {
+        let since = match self {
+            Self::Deployment(state) => state.unavailable_since,
+            Self::DaemonSet(_) => by.since,
+            Self::Service | Self::Knative { .. } => None,
+        };
+        // Past the deadline, and not at it.
+        since?.checked_add(SignedDuration::from_secs(by.deadline.saturating_add(1))).ok()
     }
 }
 

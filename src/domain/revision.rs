@@ -27,9 +27,7 @@ impl Revision {
     #[must_use]
     pub fn of(uid: &str, generation: i64, template: &Value) -> Self {
         let mut template = template.clone();
-        if let Some(selector) = template.pointer_mut("/spec/nodeSelector").and_then(Value::as_object_mut) {
-            selector.remove(SCALE_TO_ZERO_SELECTOR);
-        }
+        without_rest(&mut template);
         Self { uid: uid.into(), generation, hash: sha256_hex(canonical(&template).as_bytes()) }
     }
 
@@ -58,6 +56,16 @@ impl Revision {
 impl fmt::Display for Revision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "p1:{}:{}:{}", self.uid, self.generation, self.hash)
+    }
+}
+
+/// Takes out of a pod template what only says that a DaemonSet rests. The API server keeps no empty selector, and so none is left.
+pub fn without_rest(template: &mut Value) {
+    let Some(spec) = template.get_mut("spec").and_then(Value::as_object_mut) else { return };
+    let Some(selector) = spec.get_mut("nodeSelector").and_then(Value::as_object_mut) else { return };
+    selector.remove(SCALE_TO_ZERO_SELECTOR);
+    if selector.is_empty() {
+        spec.remove("nodeSelector");
     }
 }
 
@@ -155,8 +163,11 @@ mod tests {
     #[test]
     fn the_scale_to_zero_selector_is_not_a_revision() {
         let with = json!({"spec": {"nodeSelector": {SCALE_TO_ZERO_SELECTOR: "true"}}});
-        let without = json!({"spec": {"nodeSelector": {}}});
-        assert_eq!(Revision::of("u", 1, &with).hash, Revision::of("u", 2, &without).hash);
+        for without in [json!({"spec": {"nodeSelector": {}}}), json!({"spec": {}})] {
+            assert_eq!(Revision::of("u", 1, &with).hash, Revision::of("u", 2, &without).hash);
+        }
+        let others = json!({"spec": {"nodeSelector": {SCALE_TO_ZERO_SELECTOR: "true", "disk": "ssd"}}});
+        assert_ne!(Revision::of("u", 1, &others).hash, Revision::of("u", 2, &with).hash);
     }
 
     #[test]

@@ -64,7 +64,9 @@ fn refused(seen: &Observation, kind: HookKind, hook: &str, failure: &str) -> Str
         HookKind::ConfirmPromotion => format!("Halt {key} advancement waiting for promotion approval {hook}"),
         HookKind::PreRollout => format!("Halt {key} advancement pre-rollout check {hook} failed {failure}"),
         HookKind::PostRollout => format!("Post-rollout hook {hook} failed {failure}"),
-        HookKind::Rollout | HookKind::Rollback | HookKind::Event => format!("Halt {key} advancement external check {hook} failed {failure}"),
+        HookKind::Rollout | HookKind::Rollback | HookKind::Event => {
+            format!("Halt {key} advancement external check {hook} failed {failure}")
+        }
     }
 }
 
@@ -159,7 +161,7 @@ fn judge(seen: &Observation, metric: &CanaryMetric, answer: &Answer) -> Result<(
         Answer::Value(_) | Answer::NoData | Answer::Passed => return Err(Failure::NoData(no_data(seen, metric))),
         Answer::Error(why) => {
             return Err(Failure::Bad(match source(metric) {
-                Source::BuiltIn => format!("Prometheus query failed: {why}"),
+                Source::BuiltIn => format!("Prometheus query failed: running query failed: {why}"),
                 Source::Query => format!("Prometheus query failed for {}: {why}", metric.name),
                 Source::Template if why.starts_with("Metric template ") => why.clone(),
                 Source::Template => format!("Metric query failed for {}: {why}", metric.name),
@@ -191,7 +193,7 @@ fn no_data(seen: &Observation, metric: &CanaryMetric) -> String {
     let name = &metric.name;
     match source(metric) {
         Source::BuiltIn => {
-            let why = if name == "request-duration" { "" } else { ": no values found" };
+            let why = if name == "request-duration" { "" } else { ": running query failed: no values found" };
             let target = seen.target_name();
             format!("Halt advancement no values found for {} metric {name} probably {target} is not receiving traffic{why}", seen.router)
         }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::effect::{Effect, Say};
 use super::observation::{Observation, Route, Workload};
 use super::report::{Reason, Report};
-use super::step::{Step, calm, held, latest_tick, mend, moved_on, next_tick, reason_word, round_at_hand, start};
+use super::step::{Step, calm, held, latest_tick, mend, moved_on, next_tick, reason_word, round_at_hand, start, unready};
 use super::strategy::{self, Move};
 use super::verdict::{self, Verdict};
 use super::{gates, promotion, rollback};
@@ -62,7 +62,7 @@ pub(super) fn analyse(seen: &Observation, target: &Workload, now: Timestamp) -> 
         // A dead primary is no reason to keep its replacement: skipAnalysis waits for the canary alone (rollout-contract §4.9).
         Readiness::Waiting(_) | Readiness::Expired(_) if seen.spec.skip_analysis => {}
         Readiness::Waiting(why) => {
-            return held(seen, now, Report::new(Reason::PrimaryNotReady, format!("{} not ready: {why}", seen.primary_name())));
+            return unready(seen, primary, Report::new(Reason::PrimaryNotReady, format!("{} not ready: {why}", seen.primary_name())), now);
         }
         Readiness::Expired(why) => {
             let event = Say::warning(format!("{} not ready: {why}", seen.primary_name()));
@@ -72,7 +72,7 @@ pub(super) fn analyse(seen: &Observation, target: &Workload, now: Timestamp) -> 
     }
     match seen.canary_readiness(target, now) {
         Readiness::Ready => {}
-        Readiness::Waiting(why) => return held(seen, now, Report::new(Reason::CanaryNotReady, canary_not_ready(seen, &why))),
+        Readiness::Waiting(why) => return unready(seen, target, Report::new(Reason::CanaryNotReady, canary_not_ready(seen, &why)), now),
         Readiness::Expired(why) => {
             let event = Say::warning(canary_not_ready(seen, &why));
             let event = event.alert(Severity::Error, format!("Progress deadline exceeded, canary not ready: {why}"), false);
@@ -83,16 +83,21 @@ pub(super) fn analyse(seen: &Observation, target: &Workload, now: Timestamp) -> 
         return not_accepted(seen, why, now);
     }
     let checksum = seen.recorded_checksum().unwrap_or_default();
-    if state.promote_now.as_ref() == Some(&checksum) || seen.spec.skip_analysis {
+    if state.promote_now.as_ref() == Some(&checksum) {
         return promotion::begin(seen, state, Vec::new(), now);
     }
     let Some(_) = latest_tick(seen, now) else {
         let until = next_tick(seen, now).unwrap_or(now);
         return calm(seen, now, Report::new(Reason::Interval, next_move(seen)).until(until));
     };
+    if seen.spec.skip_analysis {
+        return promotion::begin(seen, state, Vec::new(), now);
+    }
     let round = round_at_hand(seen, now);
     match verdict::verdict(seen, round) {
-        Verdict::Ask(question) if !threshold_reached(seen) || is_rollback(question) => Step::act(Effect::Ask(question), "asks hooks and metrics"),
+        Verdict::Ask(question) if !threshold_reached(seen) || is_rollback(question) => {
+            Step::act(Effect::Ask(question), "asks hooks and metrics")
+        }
         Verdict::RollBack(hook) => rollback::by_hook(seen, &hook, now),
         _ if threshold_reached(seen) => threshold(seen, &state, now),
         Verdict::Ask(question) => Step::act(Effect::Ask(question), "asks hooks and metrics"),
@@ -217,14 +222,18 @@ fn next_move(seen: &Observation) -> String {
     let failed = last_failure(&seen.engine())
         .map(|f| format!(" ({}/{} failed checks: {f})", status.failed_checks, analysis.failed_checks_limit()))
         .unwrap_or_default();
-    let next = if threshold_reached(seen) {
+    let next = if seen.spec.skip_analysis {
+        "promotes without analysis".to_owned()
+    } else if threshold_reached(seen) {
         "rolls back".to_owned()
     } else {
         match verdict::next(seen) {
             Move::Promote { .. } => "checks, then promotes".to_owned(),
             Move::Shift { traffic: Traffic { mirrored: true, .. }, iterations: 0, .. } => "checks, then mirrors traffic".to_owned(),
             Move::Shift { traffic, iterations: 0, .. } => format!("checks, then weight {} %", traffic.canary),
-            Move::Shift { iterations, .. } if iterations > seen.spec.iterations() => "checks, then a last check before promotion".to_owned(),
+            Move::Shift { iterations, .. } if iterations > seen.spec.iterations() => {
+                "checks, then a last check before promotion".to_owned()
+            }
             Move::Shift { iterations, .. } => format!("checks, then iteration {iterations}/{}", seen.spec.iterations()),
         }
     };

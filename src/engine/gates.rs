@@ -34,7 +34,9 @@ pub(super) fn close(seen: &Observation, gate: HookKind, by: &Keeper, mut say: Ve
     let name = name(gate, by);
     let message = match by {
         Keeper::Human => format!("waits for a human at gate {}: approve or reject it", gate.word()),
-        Keeper::Hook { name, .. } => format!("waits at gate {}: webhook {name} does not pass it; it is asked again each interval", gate.word()),
+        Keeper::Hook { name, .. } => {
+            format!("waits at gate {}: webhook {name} does not pass it; it is asked again each interval", gate.word())
+        }
     };
     let report = Report::new(Reason::Gate, message);
     let mut state = seen.engine();

@@ -4,8 +4,8 @@
 use jiff::Timestamp;
 
 use super::effect::{Effect, Say};
-use super::rollback;
 use super::observation::Observation;
+use super::rollback;
 use super::step::{Step, pods_down, start};
 use crate::domain::alert::Severity;
 use crate::domain::canary::HookKind;
@@ -145,7 +145,8 @@ fn give_up(seen: &Observation, intent: &Intent, now: Timestamp) -> Step {
     let ended = format!("{word} by {}{}", intent.who, because(intent));
     let mut state = seen.engine();
     state.record(intent, true, ended.clone(), now);
-    let say = vec![Say::warning(format!("Rolling back {} {ended}", seen.key)).alert(Severity::Warn, format!("Rolled back: {ended}"), false)];
+    let say =
+        vec![Say::warning(format!("Rolling back {} {ended}", seen.key)).alert(Severity::Warn, format!("Rolled back: {ended}"), false)];
     rollback::fail(seen, state, ended, say, now)
 }
 

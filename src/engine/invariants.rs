@@ -60,11 +60,7 @@ const RULES: [Rule; 20] = [
     Rule { number: "S20", words: "nothing is written where someone else drives", kept: only_the_driver_writes },
     Rule { number: "S21", words: "an operator's word gets one verdict, and goes only after it", kept: one_verdict },
     Rule { number: "S26", words: "status claims no weight that the route does not have", kept: status_is_true },
-    Rule {
-        number: "S27",
-        words: "a Canary goes only once its target serves again, or is gone",
-        kept: leaves_nobody_alone,
-    },
+    Rule { number: "S27", words: "a Canary goes only once its target serves again, or is gone", kept: leaves_nobody_alone },
     Rule { number: "S29", words: "a rollout starts with pods", kept: scales_up_to_something },
     Rule { number: "S25", words: "phases follow each other as they may", kept: phases_follow },
     Rule { number: "S7", words: "what was promoted is recorded only at the end of a rollout", kept: records_promotion_at_the_end },

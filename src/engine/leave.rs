@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::effect::{Effect, Say, Scale};
 use super::observation::{Observation, Scaler};
 use super::report::{Reason, Report};
-use super::step::{Step, held, pods_up};
+use super::step::{Step, pods_up, unready};
 use crate::domain::phase::Phase;
 use crate::domain::readiness::Readiness;
 
@@ -34,8 +34,11 @@ pub(super) fn terminate(seen: &Observation, now: Timestamp) -> Step {
     }
     if let Readiness::Waiting(why) | Readiness::Expired(why) = seen.canary_readiness(target, now) {
         // Until the target can take the traffic the primary keeps it.
-        let report = Report::new(Reason::CanaryNotReady, format!("{} takes over from its primary before the Canary goes: {why}", seen.target_name()));
-        return held(seen, now, report);
+        let report = Report::new(
+            Reason::CanaryNotReady,
+            format!("{} takes over from its primary before the Canary goes: {why}", seen.target_name()),
+        );
+        return unready(seen, target, report, now);
     }
     if seen.leaving.service {
         return Step::act(Effect::RestoreService, "points the apex Service at the target");

@@ -201,6 +201,13 @@ impl Observation {
         workload.state.readiness(&Patience { percent, deadline, since, now })
     }
 
+    /// When `workload`, which is not ready, will have had its time.
+    #[must_use]
+    pub fn expires(&self, workload: &Workload, now: Timestamp) -> Option<Timestamp> {
+        let (deadline, since) = (self.spec.deadline_seconds(), self.status.last_transition_time);
+        workload.state.expires(&Patience { percent: 100, deadline, since, now })
+    }
+
     /// The primary's readiness.
     #[must_use]
     pub fn primary_readiness(&self, primary: &Workload, now: Timestamp) -> Readiness {

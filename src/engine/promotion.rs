@@ -7,7 +7,7 @@ use super::effect::{Effect, Say};
 use super::observation::{Observation, Route, Workload};
 use super::report::{Reason, Report};
 use super::rollback::post_phase;
-use super::step::{Step, calm, held, latest_tick, mend, moved_on, next_tick, pods_down, reason_word, start};
+use super::step::{Step, calm, held, latest_tick, mend, moved_on, next_tick, pods_down, reason_word, start, unready};
 use crate::domain::alert::Severity;
 use crate::domain::phase::Phase;
 use crate::domain::readiness::Readiness;
@@ -51,11 +51,11 @@ pub(super) fn promote(seen: &Observation, target: &Workload, now: Timestamp) -> 
     match seen.primary_readiness(primary, now) {
         Readiness::Ready => {}
         Readiness::Waiting(why) => {
-            return held(seen, now, Report::new(Reason::PrimaryNotReady, format!("{} not ready: {why}", seen.primary_name())));
+            return unready(seen, primary, Report::new(Reason::PrimaryNotReady, format!("{} not ready: {why}", seen.primary_name())), now);
         }
         Readiness::Expired(why) => return promotion_failed(seen, &why, now),
     }
-    if latest_tick(seen, now).is_none() && !seen.spec.skip_analysis {
+    if latest_tick(seen, now).is_none() {
         let until = next_tick(seen, now).unwrap_or(now);
         return calm(seen, now, Report::new(Reason::Interval, "primary is ready; then routes traffic back to it").until(until));
     }
@@ -122,7 +122,12 @@ pub(super) fn finalise(seen: &Observation, now: Timestamp) -> Step {
         match seen.primary_readiness(primary, now) {
             Readiness::Ready => {}
             Readiness::Waiting(why) => {
-                return held(seen, now, Report::new(Reason::PrimaryNotReady, format!("{} not ready: {why}", seen.primary_name())));
+                return unready(
+                    seen,
+                    primary,
+                    Report::new(Reason::PrimaryNotReady, format!("{} not ready: {why}", seen.primary_name())),
+                    now,
+                );
             }
             Readiness::Expired(why) => return promotion_failed(seen, &why, now),
         }
@@ -133,7 +138,7 @@ pub(super) fn finalise(seen: &Observation, now: Timestamp) -> Step {
     if let Some(why) = seen.route.pending() {
         return Step::wait(Report::new(Reason::Working, why));
     }
-    if latest_tick(seen, now).is_none() && !seen.spec.skip_analysis {
+    if latest_tick(seen, now).is_none() {
         let until = next_tick(seen, now).unwrap_or(now);
         return calm(seen, now, Report::new(Reason::Interval, "then scales the target to zero").until(until));
     }
@@ -151,12 +156,12 @@ pub(super) fn finalise(seen: &Observation, now: Timestamp) -> Step {
     state.post_rollout = post_phase(seen, Phase::Succeeded);
     status.set_engine(&state, now);
     let (event, alert) = if seen.spec.skip_analysis {
-        (format!("Promotion completed! Canary analysis was skipped for {}", seen.target_name()), "Canary analysis was skipped, promotion finished.")
-    } else {
         (
-            format!("Promotion completed! Scaling down {}", seen.target_name()),
-            "Canary analysis completed successfully, promotion finished.",
+            format!("Promotion completed! Canary analysis was skipped for {}", seen.target_name()),
+            "Canary analysis was skipped, promotion finished.",
         )
+    } else {
+        (format!("Promotion completed! Scaling down {}", seen.target_name()), "Canary analysis completed successfully, promotion finished.")
     };
     Step::write(status, vec![Say::normal(event).alert(Severity::Info, alert, false)], "promotion finished")
 }

@@ -20,6 +20,9 @@ use crate::domain::revision::Revision;
 use crate::domain::status::{CanaryStatus, EngineState};
 use crate::domain::traffic::Traffic;
 
+/// The phase Initializing lasts as long at least, or as an interval where that is shorter.
+const SHORTEST_SIGHT: SignedDuration = SignedDuration::from_secs(5);
+
 /// What a step decided.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
@@ -158,6 +161,15 @@ pub(super) fn held(seen: &Observation, now: Timestamp, report: Report) -> Step {
     Step { effect: Some(Effect::WriteStatus { status: Box::new(status), say }), wake: report.until, report }
 }
 
+/// A wait for pods, until they are ready or have had their time. What the workload's controller has not even looked at is no
+/// news: it takes a moment each time.
+pub(super) fn unready(seen: &Observation, workload: &Workload, report: Report, now: Timestamp) -> Step {
+    let unseen = report.message.contains("generation less than desired generation");
+    let mut step = if unseen { Step::wait(report) } else { held(seen, now, report) };
+    step.wake = step.wake.or_else(|| seen.expires(workload, now));
+    step
+}
+
 /// A wait that is as it should be. Trouble that was put on record before is over, and is taken off it.
 pub(super) fn calm(seen: &Observation, now: Timestamp, report: Report) -> Step {
     let mut state = seen.engine();
@@ -234,7 +246,7 @@ fn initialize(seen: &Observation, target: &Workload, now: Timestamp) -> Step {
         );
     };
     if let Readiness::Waiting(why) | Readiness::Expired(why) = seen.primary_readiness(primary, now) {
-        return held(seen, now, Report::new(Reason::PrimaryNotReady, format!("{} not ready: {why}", seen.primary_name())));
+        return unready(seen, primary, Report::new(Reason::PrimaryNotReady, format!("{} not ready: {why}", seen.primary_name())), now);
     }
     if let Some(Scaler::Present { differs: true, .. }) = &seen.scaler {
         return Step::act(Effect::EnsureScaler, "writes the primary's scaler");
@@ -257,6 +269,9 @@ fn initialize(seen: &Observation, target: &Workload, now: Timestamp) -> Step {
     if let Some(why) = seen.route.pending() {
         return held(seen, now, Report::new(Reason::WriteFailed, why));
     }
+    if let Some(until) = in_sight(seen, now) {
+        return Step::wait(Report::new(Reason::Working, "initialises").until(until));
+    }
     let online = match seen.round.as_ref().and_then(|r| r.answers.get(&Question::Online)) {
         None => return Step::act(Effect::Ask(Question::Online), "looks for the metric servers"),
         Some(super::effect::Answer::Error(why)) => Say::warning(format!("Error checking metric providers: {why}")),
@@ -276,6 +291,12 @@ fn initialize(seen: &Observation, target: &Workload, now: Timestamp) -> Step {
         true,
     );
     Step::write(status, vec![online, done], "initialised")
+}
+
+/// Until when an initialisation that is done stays in sight: whoever polls for the phase would miss it.
+fn in_sight(seen: &Observation, now: Timestamp) -> Option<Timestamp> {
+    let until = seen.status.last_transition_time?.checked_add(interval(seen).min(SHORTEST_SIGHT)).ok()?;
+    (now < until).then_some(until)
 }
 
 /// Takes the canary's pods away: its scaler first, which would bring them back.
@@ -358,6 +379,9 @@ fn settled(seen: &Observation, target: &Workload, now: Timestamp) -> Step {
     if changed {
         return detected(seen, target, now);
     }
+    if let Some(step) = went_back(seen, target, back_to_promoted, now) {
+        return step;
+    }
     if let Route::Present { traffic, foreign: Some(foreign), .. } = &seen.route
         && traffic.canary != seen.status.canary_weight
     {
@@ -370,6 +394,18 @@ fn settled(seen: &Observation, target: &Workload, now: Timestamp) -> Step {
         );
     }
     calm(seen, now, rest(seen))
+}
+
+/// What has failed and was taken back by hand is on record as taken back: the same mistake made again is a new revision.
+fn went_back(seen: &Observation, target: &Workload, back: bool, now: Timestamp) -> Option<Step> {
+    let recorded = Revision::parse(&seen.status.last_applied_spec)?;
+    if seen.status.phase != Phase::Failed || !back || recorded.hash == target.revision.hash {
+        return None;
+    }
+    let mut status = seen.status.clone();
+    record(&mut status, target, seen.configs.as_ref().ok()?);
+    status.set_engine(&seen.engine(), now);
+    Some(Step::write(status, Vec::new(), "the target is back at what was promoted"))
 }
 
 /// The report of a canary that has nothing to do.
@@ -415,7 +451,7 @@ fn detected(seen: &Observation, target: &Workload, now: Timestamp) -> Step {
     let Some(checksum) = seen.checksum() else { return Step::wait(Report::new(Reason::Working, "reads the target")) };
     if let Some(primary) = &seen.primary {
         if let Readiness::Waiting(why) | Readiness::Expired(why) = seen.primary_readiness(primary, now) {
-            return held(seen, now, Report::new(Reason::PrimaryNotReady, format!("{} not ready: {why}", seen.primary_name())));
+            return unready(seen, primary, Report::new(Reason::PrimaryNotReady, format!("{} not ready: {why}", seen.primary_name())), now);
         }
     } else {
         return Step::act(

@@ -613,7 +613,7 @@ fn hooks_are_called_at_their_moments() {
 }
 
 #[test]
-fn a_clock_that_was_set_back_starts_a_new_interval_and_nothing_else() {
+fn bad_input_23_a_clock_that_was_set_back_starts_a_new_interval_and_nothing_else() {
     let mut world = ready();
     world.release("two");
     world.run_while(|w| w.seen.status.canary_weight < 20);
@@ -860,4 +860,29 @@ fn cookies_belong_to_one_run_and_are_dropped_after_it() {
     world.release("three");
     world.run_until(Phase::Progressing);
     assert_ne!(world.seen.status.session_affinity_cookie, first);
+}
+
+#[test]
+fn the_same_mistake_made_again_is_a_new_revision() {
+    let mut world = ready();
+    world.success = vec![Answer::Value(0.0)];
+    world.release("bad");
+    world.run_until(Phase::Failed);
+    world.release("one");
+    world.rest();
+    assert_eq!(world.seen.status.phase, Phase::Failed, "going back to what is promoted starts nothing");
+    world.release("bad");
+    world.run_until(Phase::Progressing);
+}
+
+#[test]
+fn a_deadline_is_noticed_when_it_passes_and_not_at_the_next_look() {
+    let mut world = ready();
+    world.release("two");
+    world.run_until(Phase::Progressing);
+    let state = deployment(&mut world.seen.target);
+    (state.available, state.unavailable_since) = (0, Some(at(1_000)));
+    let _ = world.step();
+    let waits = world.step();
+    assert_eq!((waits.effect, waits.wake), (None, Some(at(1_601))));
 }

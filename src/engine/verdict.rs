@@ -18,9 +18,16 @@ pub enum Verdict {
     /// A check has no data, and that holds the rollout.
     Held(String),
     /// The checks passed, and this gate does not let the next move through.
-    Closed { gate: HookKind, by: Keeper, say: Vec<Say> },
+    Closed {
+        gate: HookKind,
+        by: Keeper,
+        say: Vec<Say>,
+    },
     /// The checks passed and every gate is open: this move is free. Its own text comes after `say`.
-    Free { next: Move, say: Vec<Say> },
+    Free {
+        next: Move,
+        say: Vec<Say>,
+    },
 }
 
 /// Who keeps a gate closed.

@@ -105,7 +105,12 @@ impl Access {
     ///
     /// # Errors
     /// No answer within the deadline, or none at all.
-    pub async fn relay(&self, request: http::Request<bytes::Bytes>, path: &str, most: usize) -> Result<http::Response<bytes::Bytes>, ApiError> {
+    pub async fn relay(
+        &self,
+        request: http::Request<bytes::Bytes>,
+        path: &str,
+        most: usize,
+    ) -> Result<http::Response<bytes::Bytes>, ApiError> {
         let what = named("call", path);
         let unreachable = |message: String| ApiError::Unreachable { what: what.clone(), message };
         let (parts, body) = request.into_parts();
@@ -123,7 +128,9 @@ impl Access {
             let body = Limited::new(body, most).collect().await.map_err(|e| unreachable(crate::domain::text::clean(&e.to_string())))?;
             Ok(http::Response::from_parts(parts, body.to_bytes()))
         };
-        tokio::time::timeout(self.deadline, whole).await.unwrap_or_else(|_| Err(ApiError::Timeout { what: what.clone(), after: self.deadline }))
+        tokio::time::timeout(self.deadline, whole)
+            .await
+            .unwrap_or_else(|_| Err(ApiError::Timeout { what: what.clone(), after: self.deadline }))
     }
 }
 

@@ -80,7 +80,9 @@ impl<'a> Around<'a> {
     /// `object`, the target, as the engine sees it.
     pub fn workload(&self, object: &Value) -> Option<Workload> {
         match self.spec.target_kind() {
-            kind @ (TargetKind::Deployment | TargetKind::DaemonSet) => Some(workload::observed(object, kind, self.cluster.revision(object))),
+            kind @ (TargetKind::Deployment | TargetKind::DaemonSet) => {
+                Some(workload::observed(object, kind, self.cluster.revision(object)))
+            }
             TargetKind::Service => Some(service_target::observed(object)),
             TargetKind::Knative => service_target::observed_knative(object),
         }
@@ -89,7 +91,11 @@ impl<'a> Around<'a> {
     /// The primary as the engine sees it.
     pub fn primary_workload(&self) -> Option<Workload> {
         let primary = self.primary()?;
-        if self.spec.target_kind() == TargetKind::Knative { service_target::observed_knative_primary(&primary) } else { self.workload(&primary) }
+        if self.spec.target_kind() == TargetKind::Knative {
+            service_target::observed_knative_primary(&primary)
+        } else {
+            self.workload(&primary)
+        }
     }
 
     /// The Service in `role` as it should be; `None` where this kind of target has none.
@@ -103,7 +109,7 @@ impl<'a> Around<'a> {
             TargetKind::Service => Ok(service_target::clone(&self.subject(), target, role, None).filter(|_| role == ServiceRole::Canary)),
             TargetKind::Deployment | TargetKind::DaemonSet => {
                 let mut wanted = services::service(&self.subject(), target, role)?;
-                if role == ServiceRole::Apex && self.routing.switches_service() {
+                if role == ServiceRole::Apex && self.routing.is_switched() {
                     // Whom it selects is its route; both answers are ours.
                     let live = self.get(Kind::Service, text(&wanted, "/metadata/name"));
                     let traffic = live.as_deref().and_then(|live| self.routing.switched(live, target));
@@ -210,7 +216,9 @@ impl<'a> Around<'a> {
         }
         let (label, value) = self.subject().selector(target).ok()?;
         let live = self.get(Kind::Service, self.spec.service_name())?;
-        if services::is_owned_by(&live, text(self.canary, "/metadata/uid")) || strings(&live, "/spec/selector").get(&label) != Some(&format!("{value}-primary")) {
+        if services::is_owned_by(&live, text(self.canary, "/metadata/uid"))
+            || strings(&live, "/spec/selector").get(&label) != Some(&format!("{value}-primary"))
+        {
             return None;
         }
         let before = annotation(&live, LAST_APPLIED).and_then(|json| serde_json::from_str::<Value>(json).ok());

@@ -9,11 +9,11 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::access::Access;
+use super::around::{Around, kind_of};
 use super::json::{integer, text};
 use super::kinds::Kind;
 use super::patience::patient;
 use super::store::Store;
-use super::around::{Around, kind_of};
 use super::{observe, perform, watch};
 use crate::domain::canary::CanarySpec;
 use crate::domain::driver::Drive;

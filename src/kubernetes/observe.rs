@@ -5,9 +5,9 @@ use std::sync::{Arc, PoisonError};
 
 use serde_json::Value;
 
+use super::around::Around;
 use super::cluster::Cluster;
 use super::error::ApiError;
-use super::around::Around;
 use super::json::{annotation, integer, items, text};
 use super::kinds::Kind;
 use super::objects::configs::{self as configs_of, ConfigRef};
@@ -43,7 +43,9 @@ pub(super) async fn observe(cluster: &Cluster, key: &CanaryKey) -> Result<Option
     let (intents, broken_intents) = intents(&canary);
     let target = around.target();
     let configs = match &target {
-        Some(target) if spec.target_kind().scales() && cluster.policy.engine.enable_config_tracking => configs(cluster, key, target).await?,
+        Some(target) if spec.target_kind().scales() && cluster.policy.engine.enable_config_tracking => {
+            configs(cluster, key, target).await?
+        }
         _ => Ok(BTreeMap::new()),
     };
     let tracked: BTreeSet<String> = configs.as_ref().map(|c| c.keys().cloned().collect()).unwrap_or_default();

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::access::Patch;
+use super::around::{Around, kind_of};
 use super::cluster::Cluster;
 use super::error::ApiError;
-use super::around::{Around, kind_of};
 use super::events;
 use super::json::{child, items, text};
 use super::kinds::Kind;
@@ -238,7 +238,8 @@ impl Object<'_> {
 
     /// Adds our finalizer to the Canary, or takes it away; those of others stay.
     async fn finalizer(&self, present: bool, say: &[Say]) -> Result<(), PortError> {
-        let mut finalizers: Vec<&str> = items(self.around.canary, "/metadata/finalizers").filter_map(Value::as_str).filter(|f| *f != FINALIZER).collect();
+        let mut finalizers: Vec<&str> =
+            items(self.around.canary, "/metadata/finalizers").filter_map(Value::as_str).filter(|f| *f != FINALIZER).collect();
         if present {
             finalizers.push(FINALIZER);
         }

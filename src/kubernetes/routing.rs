@@ -41,6 +41,8 @@ pub(super) struct Routing<'a> {
     router: Result<Option<&'static dyn Router>, String>,
     annotations: BTreeMap<String, String>,
     cookies: Cookies,
+    /// Before the primary serves, whatever the apex Service selects is not a canary's traffic.
+    initial: bool,
 }
 
 impl<'a> Routing<'a> {
@@ -60,6 +62,7 @@ impl<'a> Routing<'a> {
             spec,
             provider,
             cookies,
+            initial: status.phase.is_initial(),
         }
     }
 
@@ -79,6 +82,11 @@ impl<'a> Routing<'a> {
     /// The apex Service's selector is the route.
     pub fn switches_service(&self) -> bool {
         self.provider == "kubernetes" && annotation(self.canary, BLUE_GREEN_ANNOTATION) == Some("live") && self.spec.target_kind().scales()
+    }
+
+    /// The apex Service is a route already: it serves by the primary.
+    pub fn is_switched(&self) -> bool {
+        self.switches_service() && !self.initial
     }
 
     fn with<T>(&self, source: Option<&Value>, look: impl FnOnce(&mesh::Subject<'_>) -> T) -> T {
@@ -112,8 +120,16 @@ impl<'a> Routing<'a> {
     /// Why this Canary cannot be routed.
     pub fn mistake(&self) -> Option<String> {
         let allowed = |named: &Named| {
-            let foreign = self.cluster.policy.engine.no_cross_namespace_refs && !named.namespace.is_empty() && named.namespace != self.namespace;
-            foreign.then(|| format!("{} {} is in namespace {}, and engine.noCrossNamespaceRefs forbids that", named.kind.word(), named.name, named.namespace))
+            let foreign =
+                self.cluster.policy.engine.no_cross_namespace_refs && !named.namespace.is_empty() && named.namespace != self.namespace;
+            foreign.then(|| {
+                format!(
+                    "{} {} is in namespace {}, and engine.noCrossNamespaceRefs forbids that",
+                    named.kind.word(),
+                    named.name,
+                    named.namespace
+                )
+            })
         };
         match &self.router {
             Err(why) => Some(why.clone()),
@@ -133,6 +149,7 @@ impl<'a> Routing<'a> {
     pub fn observe(&self, target: Option<&Value>) -> Route {
         if self.switches_service() {
             let live = self.cluster.store.get(Kind::Service, self.namespace, self.spec.service_name());
+            let live = live.filter(|_| !self.initial);
             let canary = live.zip(target).and_then(|(live, target)| self.switched(&live, target)).unwrap_or(0);
             return Route::Present { traffic: Traffic::weight(canary), foreign: None, pending: None };
         }

@@ -123,8 +123,7 @@ impl Store {
     #[must_use]
     pub fn knows(&self, kind: Kind) -> bool {
         let inner = self.read();
-        let known =
-            inner.listed.contains(&kind) || matches!(inner.states.get(&kind), Some(WatchState::Absent | WatchState::Forbidden(_)));
+        let known = inner.listed.contains(&kind) || matches!(inner.states.get(&kind), Some(WatchState::Absent | WatchState::Forbidden(_)));
         if known || inner.wanted.contains(&kind) {
             return known;
         }

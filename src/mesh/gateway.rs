@@ -12,9 +12,7 @@ use serde_json::{Value, json};
 
 use super::affinity::{self, COOKIE};
 use super::rules::Shape;
-use super::{
-    Abilities, Router, Subject, crossed, destinations, is_unsaid, list, overlay, remade, unfit_affinity, unfit_condition,
-};
+use super::{Abilities, Router, Subject, crossed, destinations, is_unsaid, list, overlay, remade, unfit_affinity, unfit_condition};
 use crate::domain::api::Free;
 use crate::domain::traffic::Traffic;
 use crate::kubernetes::json::text;

@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn names_cannot_break_out_of_their_quotes() {
+    fn bad_input_21_names_cannot_break_out_of_their_quotes() {
         let bad = Subject { namespace: "a\"} or up{", target: "web.\\1", ..subject("istio") };
         let q = success_rate(&bad);
         assert!(q.contains(r#"destination_workload_namespace="a\"} or up{""#), "{q}");

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_a_finite_number_is_a_value() {
+    async fn bad_input_22_only_a_finite_number_is_a_value() {
         let vector = |value: &str| {
             format!(r#"{{"status":"success","data":{{"resultType":"vector","result":[{{"metric":{{}},"value":[1,"{value}"]}}]}}}}"#)
         };
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_answer_of_prometheus_is_an_error() {
+    async fn bad_input_22_what_is_no_answer_of_prometheus_is_an_error() {
         for (body, status) in [
             ("<html>login</html>", 200),
             ("", 200),

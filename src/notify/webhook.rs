@@ -172,15 +172,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_huge_body_is_cut_and_a_dead_receiver_is_an_error() {
+    async fn bad_input_25_a_huge_body_is_cut_and_a_dead_receiver_is_an_error() {
         let (answer, _) = ask(&[500], &"x".repeat(3_000_000), 0).await;
         assert!(matches!(answer, Answer::Error(why) if why.len() <= 200));
         let hook = CanaryWebhook { url: "http://127.0.0.1:1/".into(), ..Default::default() };
         assert!(matches!(tell(&hook).await, Answer::Error(_)));
         let hook = CanaryWebhook { url: "http://169.254.169.254/".into(), ..Default::default() };
-        assert!(
-            matches!(tell(&hook).await, Answer::Error(why) if why.contains("refused"))
-        );
+        assert!(matches!(tell(&hook).await, Answer::Error(why) if why.contains("refused")));
     }
 
     #[test]

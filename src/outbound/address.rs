@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ways_to_the_metadata_server_are_closed() {
+    fn bad_input_24_the_ways_to_the_metadata_server_are_closed() {
         for url in [
             "http://169.254.169.254/latest",
             "http://[::ffff:169.254.169.254]/",
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn the_api_server_is_no_hook() {
+    fn bad_input_24_the_api_server_is_no_hook() {
         for host in [
             "kubernetes",
             "kubernetes.default",

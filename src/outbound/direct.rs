@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_cannot_carry_line_ends() {
+    fn bad_input_27_a_header_cannot_carry_line_ends() {
         for value in ["a\r\nHost: b", "a\nb", "a\rb", "a\0b"] {
             assert!(HeaderValue::from_str(value).is_err(), "{value:?}");
             assert!(http::Request::get("http://a/").header("x", value).body(()).is_err(), "{value:?}");

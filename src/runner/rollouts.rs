@@ -7,8 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use super::tally::Tally;
 use super::ports::{AnalysisPort, Answer, ClusterPort, Effect, Leadership, PortError, Question};
+use super::tally::Tally;
 use crate::domain::target::CanaryKey;
 use crate::engine::invariants;
 use crate::engine::observation::{Observation, Round};
@@ -240,7 +240,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_answers_to_what_is_wanted_are_filed_whatever_the_clock_says() {
+    fn bad_input_27_only_answers_to_what_is_wanted_are_filed_whatever_the_clock_says() {
         let due = |seconds| ("sum".to_owned(), Timestamp::from_second(seconds).expect("a time"));
         let question = Question::Metric { index: 0 };
         let mut round = None;

@@ -294,7 +294,14 @@ impl Context {
         let analyst = self.analyst(&cluster, self.source(&cluster.access));
         let lease = self.claim(&cluster);
         let mut driving = JoinSet::new();
-        driving.spawn(driving::run(cluster, Arc::clone(&analyst), Arc::clone(&lease), Arc::clone(&self.reports), self.news(), Scope::One(key)));
+        driving.spawn(driving::run(
+            cluster,
+            Arc::clone(&analyst),
+            Arc::clone(&lease),
+            Arc::clone(&self.reports),
+            self.news(),
+            Scope::One(key),
+        ));
         until.await;
         driving.shutdown().await;
         analyst.settle(FAREWELL).await;

@@ -197,7 +197,11 @@ impl Inner {
         let (name, own) = (&listed.provider_ref.name, &seen.key.namespace);
         let namespace = listed.provider_ref.namespace.as_deref().filter(|n| !n.is_empty()).unwrap_or(own);
         if self.engine.no_cross_namespace_refs && namespace != own {
-            return Err(format!("AlertProvider {}.{} is in another namespace, and engine.noCrossNamespaceRefs forbids that", clean(name), clean(namespace)));
+            return Err(format!(
+                "AlertProvider {}.{} is in another namespace, and engine.noCrossNamespaceRefs forbids that",
+                clean(name),
+                clean(namespace)
+            ));
         }
         let path = format!("/apis/flagger.app/v1beta1/namespaces/{namespace}/alertproviders/{name}");
         let object = self.access.get(&path).await.map_err(|e| e.to_string())?;

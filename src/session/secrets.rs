@@ -29,8 +29,8 @@ pub async fn hook_headers(access: &Access, namespace: &str, named: &str, hook: &
     });
     match secret.last() {
         None => Ok(BTreeMap::new()),
-        Some(secret) => {
-            data(access, namespace, secret).await.map_err(|e| format!("the headers of webhook {} are in Secret {}: {e}", clean(hook), clean(secret)))
-        }
+        Some(secret) => data(access, namespace, secret)
+            .await
+            .map_err(|e| format!("the headers of webhook {} are in Secret {}: {e}", clean(hook), clean(secret))),
     }
 }

@@ -63,7 +63,8 @@ pub fn divided(route: &Value, name: &str) -> Option<(i64, i64)> {
     let (primary, canary) = (format!("{name}-primary"), format!("{name}-canary"));
     let rules = |pointer: &str| items(route, pointer).collect::<Vec<_>>();
     let istio = rules("/spec/http").into_iter().map(|rule| {
-        let of = |host: &str| items(rule, "/route").find(|d| text(d, "/destination/host") == host).map(|d| integer(d, "/weight").unwrap_or(0));
+        let of =
+            |host: &str| items(rule, "/route").find(|d| text(d, "/destination/host") == host).map(|d| integer(d, "/weight").unwrap_or(0));
         of(&primary).zip(of(&canary))
     });
     let gateway = rules("/spec/rules").into_iter().map(|rule| {

@@ -207,9 +207,7 @@ impl Plan {
     /// The plan, a line an event.
     #[must_use]
     pub fn story(&self) -> Vec<String> {
-        let apps = self.apps.iter().enumerate().map(|(i, app)| {
-            format!("app {i}: {app:?}")
-        });
+        let apps = self.apps.iter().enumerate().map(|(i, app)| format!("app {i}: {app:?}"));
         let events = self.events.iter().map(|(at, event)| format!("{:>7.1} s  {event}", at.as_secs_f64()));
         apps.chain(events).chain([format!("{:>7.1} s  all is healed", self.heal.as_secs_f64())]).collect()
     }

@@ -186,7 +186,7 @@ impl Stage {
             // What does not arrive is sent again at the next look.
             if state.pause.is_some() {
                 let _ = self.order(app, Verb::Resume).await;
-            } else if !state.waiting.is_empty() {
+            } else if state.waiting.keys().any(|gate| !gate.contains(' ')) {
                 let _ = self.order(app, Verb::Approve).await;
             } else if self.status(app).phase == Phase::Failed && self.weight(app) == 0 {
                 let _ = self.order(app, Verb::Retry).await;

@@ -1,6 +1,6 @@
 //! The engine against a simulated fleet, in virtual time: thousands of rollouts, none of them on a cluster.
 //!
-//! `crash` ends an engine after every write of every kind of rollout; `swarm` draws plans of trouble from seeds; `contract`
+//! `bad_input` asks the engine for what it must refuse; `crash` ends an engine after every write of every kind of rollout; `swarm` draws plans of trouble from seeds; `contract`
 //! and `fields` hold the simulated API server to what the real one answered, `server` to what only it has to do.
 
 #![allow(
@@ -12,6 +12,7 @@
     reason = "tests may stop at what they did not expect, and their figures are read"
 )]
 
+mod bad_input;
 mod contract;
 #[path = "../contract/mod.rs"]
 mod contract_list;

@@ -87,7 +87,8 @@ fn target(spec: &CanarySpec) -> Option<String> {
 
 fn service(spec: &CanarySpec) -> Option<String> {
     let port = spec.service.port;
-    if !(1..=65_535).contains(&port) {
+    // Knative makes the Services itself.
+    if spec.target_kind() != TargetKind::Knative && !(1..=65_535).contains(&port) {
         return Some(format!("spec.service.port {port} is not a port"));
     }
     (spec.service.delegation && !(spec.service.hosts.is_empty() && spec.service.gateways.is_empty()))

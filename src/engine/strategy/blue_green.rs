@@ -44,7 +44,9 @@ mod tests {
         let mirrored = Traffic { canary: 0, mirrored: true };
         assert!(matches!(at(0, 0, false, true), Move::Shift { traffic, iterations: 1, gate: None, .. } if traffic == mirrored));
         let switched = at(2, 0, true, true);
-        assert!(matches!(switched, Move::Shift { traffic, iterations: 3, gate: Some(HookKind::ConfirmPromotion), .. } if traffic == Traffic::weight(100)));
+        assert!(
+            matches!(switched, Move::Shift { traffic, iterations: 3, gate: Some(HookKind::ConfirmPromotion), .. } if traffic == Traffic::weight(100))
+        );
         assert!(matches!(at(2, 0, false, false), Move::Shift { traffic: Traffic::PRIMARY, iterations: 3, .. }));
         assert!(matches!(at(3, 100, false, true), Move::Promote { .. }));
     }

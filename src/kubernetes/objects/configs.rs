@@ -131,4 +131,3 @@ pub(super) fn rename_configs(template: &mut Value, tracked: &BTreeSet<String>) {
         }
     }
 }
-

@@ -73,11 +73,14 @@ fn without_toolkit(map: BTreeMap<String, String>) -> BTreeMap<String, String> {
     map.into_iter().filter(|(key, _)| !key.contains("toolkit.fluxcd.io")).collect()
 }
 
-/// Whether `live` holds all that `wanted` says, whatever else it holds; lists are compared whole.
+/// Whether `live` holds all that `wanted` says, whatever else it holds; lists are compared whole. An empty map wants nothing.
 #[must_use]
 pub fn covers(live: &Value, wanted: &Value) -> bool {
     match (live, wanted) {
-        (Value::Object(live), Value::Object(wanted)) => wanted.iter().all(|(key, value)| live.get(key).is_some_and(|l| covers(l, value))),
+        (Value::Object(live), Value::Object(wanted)) => wanted.iter().all(|(key, value)| {
+            let empty = value.as_object().is_some_and(serde_json::Map::is_empty);
+            empty || live.get(key).is_some_and(|l| covers(l, value))
+        }),
         (Value::Array(live), Value::Array(wanted)) => live.len() == wanted.len() && live.iter().zip(wanted).all(|(l, w)| covers(l, w)),
         _ => live == wanted,
     }

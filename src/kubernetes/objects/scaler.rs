@@ -46,7 +46,11 @@ pub fn primary(of: &Subject<'_>, reference: &AutoscalerReference, source: &Value
         keda(of, reference, &mut spec);
         let annotations = super::without_toolkit(strings(source, "/metadata/annotations"));
         let kept = |key: &str| !key.starts_with(PAUSES) && !key.starts_with("kubectl.kubernetes.io/");
-        meta["annotations"] = annotations.into_iter().filter(|(key, _)| kept(key)).map(|(k, v)| (k, json!(v))).collect::<Map<_, _>>().into();
+        let annotations: Map<_, _> = annotations.into_iter().filter(|(key, _)| kept(key)).map(|(k, v)| (k, json!(v))).collect();
+        if !annotations.is_empty() {
+            // The API server keeps no empty map, which would then differ for ever.
+            meta["annotations"] = annotations.into();
+        }
     }
     let kind = if is_keda(reference) { ("keda.sh/v1alpha1", "ScaledObject") } else { ("autoscaling/v2", "HorizontalPodAutoscaler") };
     json!({"apiVersion": kind.0, "kind": kind.1, "metadata": meta, "spec": spec})
@@ -112,7 +116,8 @@ mod tests {
     fn made(reference: Value, source: &Value) -> Value {
         let canary = json!({"metadata": {"name": "web", "namespace": "app", "uid": "c"}});
         let spec: crate::domain::canary::CanarySpec =
-            serde_json::from_value(json!({"targetRef": {"kind": "Deployment", "name": "web"}, "autoscalerRef": reference})).expect("a spec");
+            serde_json::from_value(json!({"targetRef": {"kind": "Deployment", "name": "web"}, "autoscalerRef": reference}))
+                .expect("a spec");
         let reference = spec.autoscaler_ref.clone().expect("a reference");
         primary(&Subject { canary: &canary, spec: &spec, settings: &Engine::default() }, &reference, source)
     }
@@ -123,7 +128,10 @@ mod tests {
             "triggers": [{"name": "rps", "type": "prometheus", "metadata": {"query": "sum(rate(http{app=\"web-canary\",pod=~\"web-.*\"}[1m]))"}}]}});
         let keda = json!({"kind": "ScaledObject", "name": "web-so"});
         let copy = made(keda.clone(), &source);
-        assert_eq!(copy.pointer("/spec/triggers/0/metadata/query"), Some(&json!("sum(rate(http{app=\"web-primary\",pod=~\"web-primary-.*\"}[1m]))")));
+        assert_eq!(
+            copy.pointer("/spec/triggers/0/metadata/query"),
+            Some(&json!("sum(rate(http{app=\"web-primary\",pod=~\"web-primary-.*\"}[1m]))"))
+        );
         assert_eq!((text(&copy, "/spec/scaleTargetRef/name"), &copy["metadata"]["annotations"]), ("web-primary", &json!({"team": "a"})));
         let mut named = keda;
         named["primaryScalerQueries"] = json!({"rps": "own"});

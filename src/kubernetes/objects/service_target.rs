@@ -120,7 +120,8 @@ mod tests {
     #[test]
     fn clones_leave_behind_what_belongs_to_one_service_alone() {
         let canary = json!({"metadata": {"name": "web", "namespace": "app", "uid": "c"}});
-        let spec = serde_json::from_value(json!({"targetRef": {"kind": "Service", "name": "web"}, "service": {"port": 80}})).expect("a spec");
+        let spec =
+            serde_json::from_value(json!({"targetRef": {"kind": "Service", "name": "web"}, "service": {"port": 80}})).expect("a spec");
         let of = Subject { canary: &canary, spec: &spec, settings: &Engine::default() };
         let target = json!({"metadata": {"uid": "s"}, "spec": {"clusterIP": "10.0.0.7", "clusterIPs": ["10.0.0.7"], "selector": {"app": "web"},
             "ports": [{"port": 80, "nodePort": 30_080, "protocol": "TCP"}]}});

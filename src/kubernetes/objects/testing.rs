@@ -11,10 +11,8 @@ pub fn canary() -> Value {
 }
 
 pub fn spec() -> CanarySpec {
-    serde_json::from_value(
-        json!({"targetRef": {"kind": "Deployment", "name": "web"}, "service": {"port": 9898, "portDiscovery": true}}),
-    )
-    .expect("a spec")
+    serde_json::from_value(json!({"targetRef": {"kind": "Deployment", "name": "web"}, "service": {"port": 9898, "portDiscovery": true}}))
+        .expect("a spec")
 }
 
 pub fn target() -> Value {

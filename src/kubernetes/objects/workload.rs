@@ -9,7 +9,7 @@ use super::configs::rename_configs;
 use super::{STAMP, Subject, list_mut, without_toolkit};
 use crate::domain::canary::TargetKind;
 use crate::domain::readiness::{DaemonSetState, DeploymentState, WorkloadState};
-use crate::domain::revision::{Revision, SCALE_TO_ZERO_SELECTOR};
+use crate::domain::revision::{Revision, SCALE_TO_ZERO_SELECTOR, without_rest};
 use crate::engine::observation::Workload;
 use crate::kubernetes::json::{integer, items, strings, text};
 
@@ -74,22 +74,14 @@ fn replicas(of: &Subject<'_>, target: &Value, live: Option<&Value>) -> i64 {
     }
 }
 
-fn template(
-    of: &Subject<'_>,
-    target: &Value,
-    (label, value): &(String, String),
-    tracked: &BTreeSet<String>,
-    id: &str,
-) -> Value {
+fn template(of: &Subject<'_>, target: &Value, (label, value): &(String, String), tracked: &BTreeSet<String>, id: &str) -> Value {
     let mut template = target.pointer("/spec/template").cloned().unwrap_or_default();
     let mut labels = without_toolkit(strings(&template, "/metadata/labels"));
     labels.insert(label.clone(), format!("{value}-primary"));
     let mut annotations = without_toolkit(strings(&template, "/metadata/annotations"));
     annotations.insert(STAMP.into(), id.into());
     template["metadata"] = json!({"labels": labels, "annotations": annotations});
-    if let Some(selector) = template.pointer_mut("/spec/nodeSelector").and_then(Value::as_object_mut) {
-        selector.remove(SCALE_TO_ZERO_SELECTOR);
-    }
+    without_rest(&mut template);
     rename_configs(&mut template, tracked);
     if of.spec.target_kind() == TargetKind::Deployment {
         spread_apart(&mut template, &of.settings.selector_labels, text(target, "/metadata/name"));

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_hidden_in_every_form_in_which_it_is_echoed() {
+    fn bad_input_26_a_secret_is_hidden_in_every_form_in_which_it_is_echoed() {
         let mut mask = Mask::default();
         mask.add("p@ss \"w/rd\n");
         for echoed in ["p@ss \"w/rd", "?a=p%40ss+%22w%2Frd&", r#"{"a":"p@ss \"w/rd"}"#, "x p@ss \"w/rd y"] {

@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_would_split_a_request_are_a_mistake() {
+    fn bad_input_27_headers_that_would_split_a_request_are_a_mistake() {
         for (name, value) in
             [("X-A\r\nX-B", "1"), ("X-A", "1\r\nX-B: 2"), ("X-A", "a\nb"), ("", "1"), ("X A", "1"), ("Host", "x"), ("Content-Length", "0")]
         {

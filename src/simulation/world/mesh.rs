@@ -196,7 +196,10 @@ impl World {
             Some(object) => {
                 let object = Arc::clone(object);
                 let said = acceptance(&object);
-                if part == Part::HttpRoute && hangs_from_gateways(&object) && object.pointer("/status/parents") != said.pointer("/status/parents") {
+                if part == Part::HttpRoute
+                    && hangs_from_gateways(&object)
+                    && object.pointer("/status/parents") != said.pointer("/status/parents")
+                {
                     let (namespace, name) = (&key.namespace, &key.name);
                     let path = format!("/apis/gateway.networking.k8s.io/v1/namespaces/{namespace}/httproutes/{name}/status");
                     // Where it does not arrive, the change that is still to be seen brings it again.
