@@ -108,15 +108,16 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    async fn send(&self, method: &str, path: &str, content: &str, body: Option<&Value>) -> Result<Value, kube::Error> {
+    /// One request, with its error for whoever can do something about it.
+    pub fn send(&self, method: &str, path: &str, content: &str, body: Option<&Value>) -> Result<Value, kube::Error> {
         let bytes = body.map(|body| serde_json::to_vec(body).expect("JSON")).unwrap_or_default();
         let request = http::Request::builder().method(method).uri(path).header("content-type", content).body(bytes).expect("a request");
-        self.client.request(request).await
+        block(self.client.request(request))
     }
 
     /// An object or a list; `None` where it is not there.
     pub fn get(&self, path: &str) -> Option<Value> {
-        match block(self.send("GET", path, "application/json", None)) {
+        match self.send("GET", path, "application/json", None) {
             Ok(value) => Some(value),
             Err(kube::Error::Api(status)) if status.code == 404 => None,
             Err(error) => panic!("{}: read {path}: {error}", self.name),
@@ -124,20 +125,20 @@ impl Cluster {
     }
 
     pub fn create(&self, path: &str, body: &Value) {
-        if let Err(error) = block(self.send("POST", path, "application/json", Some(body))) {
+        if let Err(error) = self.send("POST", path, "application/json", Some(body)) {
             panic!("{}: create in {path}: {error}", self.name);
         }
     }
 
     /// Writes the object over what is there, as it was read.
     pub fn replace(&self, path: &str, body: &Value) {
-        if let Err(error) = block(self.send("PUT", path, "application/json", Some(body))) {
+        if let Err(error) = self.send("PUT", path, "application/json", Some(body)) {
             panic!("{}: replace {path}: {error}", self.name);
         }
     }
 
     pub fn patch(&self, path: &str, body: &Value) {
-        if let Err(error) = block(self.send("PATCH", path, "application/strategic-merge-patch+json", Some(body))) {
+        if let Err(error) = self.send("PATCH", path, "application/strategic-merge-patch+json", Some(body)) {
             panic!("{}: patch {path}: {error}", self.name);
         }
     }
