@@ -130,13 +130,6 @@ impl Cluster {
         }
     }
 
-    /// Writes the object over what is there, as it was read.
-    pub fn replace(&self, path: &str, body: &Value) {
-        if let Err(error) = self.send("PUT", path, "application/json", Some(body)) {
-            panic!("{}: replace {path}: {error}", self.name);
-        }
-    }
-
     pub fn patch(&self, path: &str, body: &Value) {
         if let Err(error) = self.send("PATCH", path, "application/strategic-merge-patch+json", Some(body)) {
             panic!("{}: patch {path}: {error}", self.name);
@@ -185,10 +178,14 @@ impl Cluster {
         std::fs::read_to_string(&self.audit).map(|text| text.lines().map(String::from).collect()).unwrap_or_default()
     }
 
-    /// Requests of the user under test as `VERB RESOURCE`, those after the first `from` ones.
+    /// Requests of the user under test as the audit log has them, those after the first `from` ones.
+    pub fn audit(&self, from: usize) -> Vec<Value> {
+        self.audit_lines().iter().skip(from).filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// The same as `VERB RESOURCE`.
     pub fn requests(&self, from: usize) -> Vec<String> {
-        let lines = self.audit_lines();
-        let read = lines.iter().skip(from).filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let read = self.audit(from).into_iter();
         read.map(|event| {
             let resource =
                 event.pointer("/objectRef/resource").and_then(Value::as_str).map_or_else(|| text(&event, "/requestURI"), String::from);

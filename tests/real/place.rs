@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -10,6 +11,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use crate::bed::{Cluster, text};
+use crate::program::Daemon;
 use crate::support::{pause, seconds};
 
 /// A kind's place in the API: the path before the namespace, and the plural.
@@ -34,16 +36,28 @@ pub const FINALIZER: &str = "finalizer.flagger.app";
 pub struct Place {
     pub cluster: Cluster,
     pub namespace: String,
+    /// Log of the daemon that drives it.
+    log: PathBuf,
 }
 
 impl Place {
     /// What the Canary, its target and its Services are called.
     pub const NAME: &str = "web";
 
-    pub fn new(cluster: &Cluster, namespace: &str) -> Self {
+    /// A new namespace for the test `name`, driven by `daemon`.
+    pub fn new(cluster: &Cluster, name: &str, daemon: &Daemon) -> Self {
+        let namespace: String = name.replace('_', "-").chars().take(63).collect();
         let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
         cluster.create("/api/v1/namespaces", &body);
-        Self { cluster: cluster.clone(), namespace: namespace.into() }
+        Self { cluster: cluster.clone(), namespace, log: daemon.logs_to().into() }
+    }
+
+    /// The end of what the daemon has logged about this namespace, and the Canary's events.
+    fn traces(&self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains(&self.namespace)).collect();
+        let last = lines.iter().skip(lines.len().saturating_sub(12)).copied().collect::<Vec<_>>().join("\n");
+        format!("events:\n{}\nlog:\n{last}", self.events().join("\n"))
     }
 
     fn path(&self, (root, plural): Resource, name: &str) -> String {
@@ -76,20 +90,11 @@ impl Place {
 
     /// Writes an object as `change` makes it, by hand: whoever else wrote meanwhile is looked at again.
     pub fn edit(&self, resource: Resource, name: &str, change: impl Fn(&mut Value)) {
-        self.rewrite(resource, name, "", change);
-    }
-
-    /// The same for an object's status.
-    pub fn edit_status(&self, resource: Resource, name: &str, change: impl Fn(&mut Value)) {
-        self.rewrite(resource, name, "/status", change);
-    }
-
-    fn rewrite(&self, resource: Resource, name: &str, part: &str, change: impl Fn(&mut Value)) {
         let path = self.path(resource, name);
         for _ in 0..50 {
             let mut object = self.the(resource, name);
             change(&mut object);
-            match self.cluster.send("PUT", &format!("{path}{part}"), "application/json", Some(&object)) {
+            match self.cluster.send("PUT", &path, "application/json", Some(&object)) {
                 Ok(_) => return,
                 Err(kube::Error::Api(status)) if status.code == 409 => pause(),
                 Err(error) => panic!("{self}: write {path}: {error}"),
@@ -182,10 +187,16 @@ impl Place {
         self.get(DEPLOYMENTS, name)?.pointer("/spec/replicas")?.as_u64()
     }
 
-    /// Messages of the Canary's events with their types, as `Normal TEXT`, by the time of their first.
-    pub fn events(&self) -> Vec<String> {
+    /// The Canary's events.
+    pub fn canary_events(&self) -> Vec<Value> {
         let mut all = self.list(EVENTS);
         all.retain(|event| event["involvedObject"]["kind"] == "Canary");
+        all
+    }
+
+    /// Messages of the Canary's events with their types, as `Normal TEXT`, by the time of their first.
+    pub fn events(&self) -> Vec<String> {
+        let mut all = self.canary_events();
         all.sort_by_key(|event| text(event, "/metadata/creationTimestamp"));
         all.iter().map(|event| format!("{} {}", text(event, "/type"), text(event, "/message"))).collect()
     }
@@ -201,16 +212,27 @@ impl Place {
         found.and_then(|condition| serde_json::from_str(condition["message"].as_str()?).ok()).unwrap_or_default()
     }
 
+    /// What the user under test has changed here since the audit log had `from` lines, as `VERB RESOURCE/NAME`.
+    pub fn written(&self, from: usize) -> Vec<String> {
+        let mut all = self.cluster.audit(from);
+        all.retain(|event| {
+            text(event, "/objectRef/namespace") == self.namespace && !["get", "list", "watch"].contains(&text(event, "/verb").as_str())
+        });
+        let named =
+            |event: &Value| format!("{} {}/{}", text(event, "/verb"), text(event, "/objectRef/resource"), text(event, "/objectRef/name"));
+        all.iter().map(named).collect()
+    }
+
     /// Looks five times a second: many cases share a machine.
     pub fn until(&self, within: u64, what: impl Display, mut look: impl FnMut() -> bool) {
         let started = Instant::now();
         while !look() {
             assert!(
                 started.elapsed() < seconds(within),
-                "{self}: not within {within}s: {what}; phase {}, report {}, events:\n{}",
+                "{self}: not within {within}s: {what}; phase {}, report {}, {}",
                 self.phase(),
                 self.engine()["report"],
-                self.events().join("\n")
+                self.traces()
             );
             rest();
         }
@@ -224,7 +246,7 @@ impl Place {
     pub fn holds(&self, lasting: u64, what: impl Display, mut wanted: impl FnMut() -> bool) {
         let started = Instant::now();
         while started.elapsed() < seconds(lasting) {
-            assert!(wanted(), "{self}: {what}, no longer after {:.1}s; events:\n{}", started.elapsed().as_secs_f64(), self.events().join("\n"));
+            assert!(wanted(), "{self}: {what}, no longer after {:.1}s; {}", started.elapsed().as_secs_f64(), self.traces());
             rest();
         }
     }

@@ -7,15 +7,15 @@ use serde_json::{Value, json};
 
 use crate::bed::{Bed, text};
 use crate::place::{
-    CANARIES, Case, Cases, DEPLOYMENTS, EVENTS, FINALIZER, HTTP_ROUTES, INGRESSES, Place, Resource, SERVICES, Shared, VIRTUAL_SERVICES,
-    image, tests, two_weights,
+    CANARIES, Case, Cases, DEPLOYMENTS, FINALIZER, HTTP_ROUTES, INGRESSES, Place, Resource, SERVICES, Shared, VIRTUAL_SERVICES, image,
+    tests, two_weights,
 };
 use crate::players::{KNATIVE, Player, newest_percent, primary_revision};
 use crate::program::{Daemon, Home};
 
 /// A cluster with every router's custom resources, and the daemon that drives it.
 struct Stage {
-    _daemon: Daemon,
+    daemon: Daemon,
     _home: Home,
     bed: Bed,
 }
@@ -56,7 +56,12 @@ const ROUTERS: [Router; 15] = [
         provider: "istio",
         route: (VIRTUAL_SERVICES, "web"),
         prepare: |place| {
-            place.create(SERVICES, "Service", "web", json!({"spec": {"selector": {"app": "web"}, "ports": [{"name": "http", "port": 80}]}}));
+            place.create(
+                SERVICES,
+                "Service",
+                "web",
+                json!({"spec": {"selector": {"app": "web"}, "ports": [{"name": "http", "port": 80}]}}),
+            );
             place.create(VIRTUAL_SERVICES, "VirtualService", "web", json!({"spec": own_virtual_service()}));
             None
         },
@@ -272,7 +277,12 @@ fn ingress(place: &Place, class: &str) -> Option<Player> {
     let backend = json!({"service": {"name": "web", "port": {"number": 80}}});
     let http = json!({"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]});
     let metadata = json!({"labels": {"app": "web"}, "annotations": {"kubernetes.io/ingress.class": class}});
-    place.create(INGRESSES, "Ingress", "web", json!({"metadata": metadata, "spec": {"rules": [{"host": "app.example.com", "http": http}]}}));
+    place.create(
+        INGRESSES,
+        "Ingress",
+        "web",
+        json!({"metadata": metadata, "spec": {"rules": [{"host": "app.example.com", "http": http}]}}),
+    );
     None
 }
 
@@ -372,7 +382,7 @@ fn is_refused(place: &Place, provider: &str, part: &str) {
             && place.the(SERVICES, "web")["spec"]["selector"] == json!({"app": "web"})
             && place.replicas("web") == Some(1)
     });
-    let warnings = place.list(EVENTS).into_iter().filter(|event| event["type"] == "Warning").collect::<Vec<_>>();
+    let warnings = place.canary_events().into_iter().filter(|event| event["type"] == "Warning").collect::<Vec<_>>();
     assert_eq!((warnings.len(), &warnings[0]["count"]), (1, &json!(1)), "{place}: it is said once");
 }
 
@@ -384,9 +394,9 @@ fn on_stage(name: &str, play: impl FnOnce(&Place)) {
         let bed = Bed::up("--clusters every:kubernetes --routers");
         let home = Home::new("routers", &bed.kubeconfig());
         home.expect(0, &["crds", "--install"]);
-        Stage { _daemon: home.daemon(&[]), _home: home, bed }
+        Stage { daemon: home.daemon(&[]), _home: home, bed }
     });
-    play(&Place::new(&stage.bed.cluster("every"), &name.replace('_', "-")));
+    play(&Place::new(&stage.bed.cluster("every"), name, &stage.daemon));
 }
 
 static CASES: LazyLock<Cases> = LazyLock::new(|| {

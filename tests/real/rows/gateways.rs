@@ -38,7 +38,8 @@ fn metrics(scene: &Scene) -> Value {
 
 /// The Canary's spec, on a Gateway that accepts its route as soon as it is there.
 fn spec(analysis: Value) -> Value {
-    let service = json!({"port": 80, "portName": "http", "hosts": ["www.example.com"], "gatewayRefs": [{"name": "gateway", "namespace": "ingress"}]});
+    let service =
+        json!({"port": 80, "portName": "http", "hosts": ["www.example.com"], "gatewayRefs": [{"name": "gateway", "namespace": "ingress"}]});
     json!({"provider": "gatewayapi:v1", "service": service, "analysis": analysis})
 }
 
@@ -76,7 +77,8 @@ pub(super) fn blue_green(scene: &Scene) {
     let receiver = Receiver::start();
     let smoke = json!([{"name": "smoke-test", "type": "pre-rollout", "url": receiver.url("/smoke"), "timeout": "5s"}]);
     receiver.answers("/smoke", &[500, 200]);
-    let analysis = json!({"interval": "10s", "threshold": 3, "iterations": 2, "mirror": true, "metrics": metrics(scene), "webhooks": smoke});
+    let analysis =
+        json!({"interval": "10s", "threshold": 3, "iterations": 2, "mirror": true, "metrics": metrics(scene), "webhooks": smoke});
     place.populate(spec(analysis));
     place.until_phase(60, "Initialized");
     place.ship(2);
@@ -163,7 +165,8 @@ pub(super) fn linkerd_steps(scene: &Scene) {
     }
     place.until_phase(60, "Succeeded");
     let advanced: Vec<String> = place.events().into_iter().filter(|event| event.contains("canary weight")).collect();
-    let wanted: Vec<String> = [10, 20, 30, 40, 50, 60].iter().map(|w| format!("Normal Advance web.{} canary weight {w}", place.namespace)).collect();
+    let wanted: Vec<String> =
+        [10, 20, 30, 40, 50, 60].iter().map(|w| format!("Normal Advance web.{} canary weight {w}", place.namespace)).collect();
     assert_eq!(advanced.len(), wanted.len(), "{place}: {advanced:?}");
     assert!(wanted.iter().all(|event| advanced.contains(event)), "{place}: {advanced:?}");
     assert_eq!(place.primary(), image(2), "{place}");

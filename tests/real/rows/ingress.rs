@@ -13,7 +13,12 @@ fn ingress(place: &Place) {
     let backend = json!({"service": {"name": "web", "port": {"number": 80}}});
     let http = json!({"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]});
     let metadata = json!({"labels": {"app": "web"}, "annotations": {"kubernetes.io/ingress.class": "nginx"}});
-    place.create(INGRESSES, "Ingress", "web", json!({"metadata": metadata, "spec": {"rules": [{"host": "app.example.com", "http": http}]}}));
+    place.create(
+        INGRESSES,
+        "Ingress",
+        "web",
+        json!({"metadata": metadata, "spec": {"rules": [{"host": "app.example.com", "http": http}]}}),
+    );
 }
 
 fn populate(place: &Place, analysis: Value) {
@@ -62,7 +67,11 @@ pub(super) fn ab_testing(scene: &Scene) {
     place.until(40, "the canary for insiders", || said(place, "canary-by-header") == "x-user");
     assert_eq!((said(place, "canary-by-header-value"), said(place, "canary-weight")), ("insider".into(), "0".into()), "{place}");
     place.until_phase(60, "Succeeded");
-    assert_eq!((place.primary(), said(place, "canary-by-header"), said(place, "canary-weight")), (image(2), String::new(), "0".into()), "{place}");
+    assert_eq!(
+        (place.primary(), said(place, "canary-by-header"), said(place, "canary-weight")),
+        (image(2), String::new(), "0".into()),
+        "{place}"
+    );
 }
 
 /// Rolled back; going back to the promoted image starts nothing; the bad image again does; an annotation tries it once more.

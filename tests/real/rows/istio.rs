@@ -71,9 +71,7 @@ pub(super) fn blue_green(scene: &Scene) {
     place.populate(json!({"provider": "istio", "analysis": analysis}));
     place.until_phase(60, "Initialized");
     place.ship(2);
-    place.until(40, "a mirror", || {
-        place.the(VIRTUAL_SERVICES, "web").pointer("/spec/http/0/mirror/host") == Some(&json!("web-canary"))
-    });
+    place.until(40, "a mirror", || place.the(VIRTUAL_SERVICES, "web").pointer("/spec/http/0/mirror/host") == Some(&json!("web-canary")));
     let mirrored = place.the(VIRTUAL_SERVICES, "web");
     assert_eq!(mirrored.pointer("/spec/http/0/mirrorPercentage/value"), Some(&json!(50)), "{place}");
     assert_eq!(weight(place), Some(0), "{place}: users stay with the primary");
@@ -113,7 +111,12 @@ pub(super) fn ab_testing(scene: &Scene) {
 pub(super) fn delegation(scene: &Scene) {
     let place = &scene.place;
     let delegate = json!([{"match": [{"uri": {"prefix": "/web"}}], "rewrite": {"uri": "/"}, "delegate": {"name": "web"}}]);
-    place.create(VIRTUAL_SERVICES, "VirtualService", "root", json!({"spec": {"hosts": ["*"], "gateways": ["infra/public"], "http": delegate}}));
+    place.create(
+        VIRTUAL_SERVICES,
+        "VirtualService",
+        "root",
+        json!({"spec": {"hosts": ["*"], "gateways": ["infra/public"], "http": delegate}}),
+    );
     let mut analysis = two_weights();
     analysis["metrics"] = json!([]);
     place.populate(json!({"provider": "istio", "service": {"port": 80, "portDiscovery": true, "delegation": true}, "analysis": analysis}));
@@ -148,7 +151,10 @@ pub(super) fn stays_with_its_version(scene: &Scene, kind: &str, mut spec: Value)
     let primary = place.status("primarySessionAffinityCookie").as_str().unwrap_or_default().to_owned();
     let given = |service: &str| -> Vec<String> {
         let answers = (0..10).map(|_| scene.request(kind, &json!({})));
-        answers.filter(|(by, _)| by == service).flat_map(|(_, headers)| headers.into_iter().map(|(name, value)| format!("{name}: {value}"))).collect()
+        answers
+            .filter(|(by, _)| by == service)
+            .flat_map(|(_, headers)| headers.into_iter().map(|(name, value)| format!("{name}: {value}")))
+            .collect()
     };
     assert_eq!(given("web-canary"), vec![format!("Set-Cookie: {cookie}; Max-Age=3600; Secure"); 2], "{place}");
     assert_eq!(given("web-primary"), vec![format!("Set-Cookie: {primary}; Max-Age=15; Secure"); 8], "{place}");

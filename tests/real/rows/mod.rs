@@ -17,7 +17,7 @@ use crate::support::seconds;
 
 /// One cluster with traffic of all kinds, its metrics, and the daemon that drives it.
 struct Stage {
-    _daemon: Daemon,
+    daemon: Daemon,
     _home: Home,
     bed: Bed,
 }
@@ -34,7 +34,8 @@ impl Scene {
     fn request(&self, kind: &str, headers: &Value) -> (String, Vec<(String, String)>) {
         let body = json!({"kind": kind, "namespace": self.place.namespace, "name": "web", "headers": headers});
         let said = self.tell("/request", &body);
-        let given: Vec<(String, String)> = serde_json::from_value(said["headers"].clone()).unwrap_or_else(|_| panic!("{}: {said}", self.place));
+        let given: Vec<(String, String)> =
+            serde_json::from_value(said["headers"].clone()).unwrap_or_else(|_| panic!("{}: {said}", self.place));
         (text(&said, "/service"), given)
     }
 
@@ -97,10 +98,10 @@ fn on_stage(name: &str, play: fn(&Scene)) {
         );
         let home = Home::new("rows", &bed.kubeconfig()).with_fleet(&fleet);
         home.expect(0, &["crds", "--install"]);
-        Stage { _daemon: home.daemon(&[]), _home: home, bed }
+        Stage { daemon: home.daemon(&[]), _home: home, bed }
     });
     let fact = |name: &str| text(stage.bed.facts(), &format!("/clusters/rows/{name}"));
-    let place = Place::new(&stage.bed.cluster("rows"), &name.replace('_', "-"));
+    let place = Place::new(&stage.bed.cluster("rows"), name, &stage.daemon);
     play(&Scene { place, prometheus: fact("prometheus"), emulator: fact("traffic") });
 }
 

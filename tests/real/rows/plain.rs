@@ -12,14 +12,23 @@ pub(super) fn deployment(scene: &Scene) {
     let place = &scene.place;
     let receiver = Receiver::start();
     receiver.answers("/gate", &[403, 200]);
-    place.create(SERVICES, "Service", "web-svc", json!({"spec": {"type": "ClusterIP", "selector": {"app": "web"},
-        "ports": [{"name": "http", "port": 9898, "protocol": "TCP", "targetPort": "http"}]}}));
+    place.create(
+        SERVICES,
+        "Service",
+        "web-svc",
+        json!({"spec": {"type": "ClusterIP", "selector": {"app": "web"},
+        "ports": [{"name": "http", "port": 9898, "protocol": "TCP", "targetPort": "http"}]}}),
+    );
     let hook = |name: &str, kind: &str| json!({"name": name, "type": kind, "url": receiver.url(&format!("/{name}")), "timeout": "5s"});
     let hooks = json!([hook("gate", "confirm-rollout"), hook("acceptance-test", "pre-rollout"), hook("load-test", "rollout")]);
     let analysis = json!({"interval": "10s", "threshold": 2, "iterations": 2, "metrics": built_in(), "webhooks": hooks});
     place.deployment(1);
-    place.merge(DEPLOYMENTS, "web", &json!({"metadata": {"labels": {"test-label-prefix-a": "1", "other": "2"},
-        "annotations": {"test-annotation-prefix-a": "1"}}}));
+    place.merge(
+        DEPLOYMENTS,
+        "web",
+        &json!({"metadata": {"labels": {"test-label-prefix-a": "1", "other": "2"},
+        "annotations": {"test-annotation-prefix-a": "1"}}}),
+    );
     place.canary(json!({"provider": "kubernetes", "service": {"name": "web-svc", "port": 80, "targetPort": 80, "portDiscovery": true},
         "analysis": analysis}));
     place.until_phase(60, "Initialized");
@@ -45,7 +54,11 @@ pub(super) fn deployment(scene: &Scene) {
     assert_eq!((place.primary(), place.replicas("web")), (image(2), Some(0)), "{place}");
     assert_eq!(receiver.asked("/acceptance-test").len(), 1, "{place}");
     assert!(receiver.asked("/load-test").len() >= 2, "{place}");
-    assert_eq!(receiver.asked("/gate").iter().map(crate::receiver::Asked::phase).collect::<Vec<_>>(), ["Initialized", "Waiting"], "{place}");
+    assert_eq!(
+        receiver.asked("/gate").iter().map(crate::receiver::Asked::phase).collect::<Vec<_>>(),
+        ["Initialized", "Waiting"],
+        "{place}"
+    );
 }
 
 /// Until the end of the rollout the apex Service selects the primary: without a router there is no other traffic.
