@@ -8,6 +8,8 @@ therefore shows up as a wrong verdict. Nothing is random: fractions of a request
   GET  /state      what the emulator believes, as JSON
   POST /behaviour  {"TEXT": {"errors": 0.5, "milliseconds": 900}}: images whose tag contains TEXT; null forgets TEXT
   POST /gap        {"on": true}: /metrics is empty until {"on": false}
+  POST /request    {"kind": "virtualservices", "namespace": "app", "name": "web", "headers": {}}: who answers one request,
+                   and with which headers
 """
 from __future__ import annotations
 
@@ -17,14 +19,21 @@ import sys
 import threading
 import time
 
+import routes
+from kube import ApiError
+
 REQUESTS_PER_SECOND = 50
 LOAD_TESTER_PER_SECOND = 5
-SEGMENT = 0.25  # the part of the requests that carries the header or cookie a route asks for
 NORMAL = {"errors": 0.001, "milliseconds": 50}
 BEHAVIOUR = {"bad": {"errors": 0.5}, "slow": {"milliseconds": 900}}
 ISTIO_BUCKETS = [0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000]
 APPLICATION_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 ONLY_USERS = "fieldSelector=" + ",".join(f"metadata.namespace!={n}" for n in ("kube-system", "kube-public", "kube-node-lease"))
+
+
+# What single requests may go by: where it is, and its rules.
+ROUTES = {"virtualservices": ("/apis/networking.istio.io/v1/virtualservices", routes.virtual_service),
+          "httproutes": ("/apis/gateway.networking.k8s.io/v1/httproutes", routes.http_route)}
 
 
 class Histogram:
@@ -54,7 +63,9 @@ class View:
             return {(i["metadata"]["namespace"], i["metadata"]["name"]): i for i in kube.list(f"{path}?{ONLY_USERS}")}
 
         self.services = by_name("/api/v1/services")
-        self.routes = by_name("/apis/networking.istio.io/v1/virtualservices")
+        self.virtual_services = by_name(ROUTES["virtualservices"][0])
+        self.http_routes = by_name(ROUTES["httproutes"][0])
+        self.ingresses = by_name("/apis/networking.k8s.io/v1/ingresses")
         deployments, sets = by_name("/apis/apps/v1/deployments"), by_name("/apis/apps/v1/replicasets")
         self.pods = {}
         for (namespace, name), pod in by_name("/api/v1/pods").items():
@@ -85,57 +96,30 @@ def tag(image):
     return name.split(":", 1)[1] if ":" in name else "latest"
 
 
-def host(destination, namespace):
-    """(namespace, Service) of a destination, which may be short or a full DNS name."""
-    parts = destination["host"].split(".")
-    return (parts[1] if len(parts) > 1 else namespace), parts[0]
-
-
-def is_segment(route):
-    """Whether a route takes only requests that carry something. A match on the address alone takes them all."""
-    matches = route.get("match") or []
-    return bool(matches) and all(m.get("headers") or m.get("withoutHeaders") or m.get("queryParams") for m in matches)
-
-
-def shares(spec, namespace):
-    """[(part of the requests, namespace, Service)] for one VirtualService, mirrored copies included."""
-    routes = spec.get("http") or []
-    segment = next((r for r in routes if is_segment(r)), None)
-    everybody = next((r for r in routes if not is_segment(r)), None)
-    parts = [(SEGMENT if segment else 0, segment), (1 - SEGMENT if segment else 1, everybody)]
-    result = []
-    for part, route in parts:
-        if not route or not part:
-            continue
-        destinations = route.get("route") or []
-        # The only destination of a route gets all its requests, whatever its weight says.
-        weights = [100] if len(destinations) == 1 else [d.get("weight", 0) for d in destinations]
-        total = sum(weights)
-        for destination, weight in zip(destinations, weights):
-            if weight:
-                result.append((part * weight / total, *host(destination["destination"], namespace)))
-        if route.get("mirror"):
-            copies = (route.get("mirrorPercentage") or {}).get("value", 100) / 100
-            if copies:
-                result.append((part * copies, *host(route["mirror"], namespace)))
-    return result
-
-
 def requests(view):
-    """[(source, requests a second, namespace, Service)]: who sends how much where."""
+    """[(source, requests a second, namespace, Service, who measures)]: who sends how much where.
+
+    Istio measures what goes by a VirtualService, Linkerd what goes by an HTTPRoute of a Service, and nginx what goes by one
+    of its Ingresses: (namespace, Ingress)."""
     flows, routed = [], set()
-    for (namespace, name), route in view.routes.items():
-        for part, to_namespace, service in shares(route.get("spec") or {}, namespace):
-            flows.append((f"VirtualService/{name}", part * REQUESTS_PER_SECOND, to_namespace, service))
-        for http_route in (route.get("spec") or {}).get("http") or []:
-            routed.update(host(d["destination"], namespace) for d in http_route.get("route") or [])
+
+    def follow(source, rules, measures):
+        flows.extend((source, part * REQUESTS_PER_SECOND, namespace, service, measures) for part, namespace, service in routes.shares(rules))
+        routed.update((namespace, service) for rule in rules for namespace, service, _, _ in rule.to)
+
+    for (_, name), item in view.virtual_services.items():
+        follow(f"VirtualService/{name}", routes.virtual_service(item), "istio")
+    for (_, name), item in view.http_routes.items():
+        follow(f"HTTPRoute/{name}", routes.http_route(item), "linkerd" if routes.by_service(item) else None)
+    for namespace, name, rules in routes.nginx(view.ingresses.values()):
+        follow(f"Ingress/{name}", rules, (namespace, name))
     for namespace, service in view.services:
         primary, canary = (namespace, service + "-primary"), (namespace, service + "-canary")
-        if primary not in view.services or canary not in view.services or {primary, canary} & routed:
+        if primary not in view.services or canary not in view.services or {(namespace, service), primary, canary} & routed:
             continue
-        flows.append((f"Service/{service}", REQUESTS_PER_SECOND, namespace, service))
+        flows.append((f"Service/{service}", REQUESTS_PER_SECOND, namespace, service, None))
         if view.behind(*canary):
-            flows.append(("load tester", LOAD_TESTER_PER_SECOND, *canary))
+            flows.append(("load tester", LOAD_TESTER_PER_SECOND, *canary, None))
     return flows
 
 
@@ -158,6 +142,11 @@ class Traffic:
         self.mesh_requests = {}         # (namespace, workload, code) -> count
         self.mesh_durations = {}        # (namespace, workload) -> Histogram
         self.application = {}           # (namespace, pod, status) -> Histogram
+        self.linkerd_requests = {}      # (namespace, workload, classification) -> count
+        self.linkerd_durations = {}     # (namespace, workload) -> Histogram
+        self.nginx_requests = {}        # (namespace, Ingress, canary, code) -> count
+        self.nginx_durations = {}       # (namespace, Ingress, canary) -> [sum, count]
+        self.chooser = routes.Chooser()
         self.unavailable = {}           # (namespace, Service) -> requests that found no ready pod
         self.state = {"error": "not looked yet"}
         self.server = Server(("127.0.0.1", 0), self.handler())
@@ -198,7 +187,7 @@ class Traffic:
         flows, alive = [], set()
         for namespace, pods in view.pods.items():
             alive.update((namespace, pod["name"]) for pod in pods)
-        for source, rate, namespace, service in requests(view):
+        for source, rate, namespace, service, measures in requests(view):
             pods = view.behind(namespace, service)
             flows.append({"from": source, "namespace": namespace, "service": service, "rate": round(rate, 3),
                           "pods": {p["name"]: {"workload": p["workload"], "tag": p["tag"]} for p in pods}})
@@ -206,7 +195,7 @@ class Traffic:
                 key = ("unavailable", namespace, service)
                 self.unavailable[key[1:]] = self.unavailable.get(key[1:], 0) + self.whole(key, rate * seconds)
             for pod in pods:
-                self.serve(namespace, pod, rate * seconds / len(pods))
+                self.serve(namespace, service, pod, rate * seconds / len(pods), measures)
         for key in [k for k in self.owed if k[0] == "pod" and k[1:3] not in alive]:
             del self.owed[key]
         for key in [k for k in self.application if k[:2] not in alive]:
@@ -220,21 +209,33 @@ class Traffic:
         self.owed[key] = owed - count
         return count
 
-    def serve(self, namespace, pod, amount):
+    def serve(self, namespace, service, pod, amount, measures):
         how = self.how(pod["tag"])
         key = ("pod", namespace, pod["name"])
         total = self.whole(key + ("requests",), amount)
         failed = min(total, self.whole(key + ("errors",), total * how["errors"]))
-        for code, count in (("200", total - failed), ("500", failed)):
-            # both start at zero together: rate() needs a first sample to see the first failure
+        workload, milliseconds = (namespace, pod["workload"]), how["milliseconds"]
+
+        def count(series, key, times):
+            series[key] = series.get(key, 0) + times
+
+        # Codes start at zero together: rate() needs a first sample to see the first failure.
+        for code, times in (("200", total - failed), ("500", failed)):
             duration = self.application.setdefault((namespace, pod["name"], code), Histogram(APPLICATION_BUCKETS))
-            duration.observe(how["milliseconds"] / 1000, count)
-            if self.mesh == "istio":
-                series = (namespace, pod["workload"], code)
-                self.mesh_requests[series] = self.mesh_requests.get(series, 0) + count
-        if self.mesh == "istio":
-            duration = self.mesh_durations.setdefault((namespace, pod["workload"]), Histogram(ISTIO_BUCKETS))
-            duration.observe(how["milliseconds"], total)
+            duration.observe(milliseconds / 1000, times)
+            if "istio" in (self.mesh, measures):
+                count(self.mesh_requests, (*workload, code), times)
+            if "linkerd" in (self.mesh, measures):
+                count(self.linkerd_requests, (*workload, "failure" if code == "500" else "success"), times)
+            if isinstance(measures, tuple):
+                canary = f"{namespace}-{service}-80" if service.endswith("-canary") else ""
+                count(self.nginx_requests, (*measures, canary, code), times)
+                spent = self.nginx_durations.setdefault((*measures, canary), [0.0, 0])
+                spent[0] += times * milliseconds / 1000
+                spent[1] += times
+        for mesh, durations in (("istio", self.mesh_durations), ("linkerd", self.linkerd_durations)):
+            if mesh in (self.mesh, measures):
+                durations.setdefault(workload, Histogram(ISTIO_BUCKETS)).observe(milliseconds, total)
 
     def metrics(self):
         if self.gap:
@@ -246,6 +247,21 @@ class Traffic:
         lines.append("# TYPE istio_request_duration_milliseconds histogram")
         for (namespace, workload), duration in self.mesh_durations.items():
             lines += duration.lines("istio_request_duration_milliseconds", mesh.format(namespace, workload))
+        lines.append("# TYPE response_total counter")
+        mesh = 'direction="inbound",namespace="{}",deployment="{}"'
+        for (namespace, workload, classification), count in self.linkerd_requests.items():
+            lines.append(f'response_total{{{mesh.format(namespace, workload)},classification="{classification}"}} {count}')
+        lines.append("# TYPE response_latency_ms histogram")
+        for (namespace, workload), duration in self.linkerd_durations.items():
+            lines += duration.lines("response_latency_ms", mesh.format(namespace, workload))
+        lines.append("# TYPE nginx_ingress_controller_requests counter")
+        ingress = 'namespace="{}",ingress="{}",canary="{}"'
+        for (*labels, code), count in self.nginx_requests.items():
+            lines.append(f'nginx_ingress_controller_requests{{{ingress.format(*labels)},status="{code}"}} {count}')
+        lines.append("# TYPE nginx_ingress_controller_response_duration_seconds summary")
+        for labels, (spent, count) in self.nginx_durations.items():
+            for part, value in (("sum", repr(spent)), ("count", count)):
+                lines.append(f"nginx_ingress_controller_response_duration_seconds_{part}{{{ingress.format(*labels)}}} {value}")
         lines.append("# TYPE http_request_duration_seconds histogram")
         for (namespace, pod, code), duration in self.application.items():
             lines += duration.lines("http_request_duration_seconds", f'kubernetes_namespace="{namespace}",kubernetes_pod_name="{pod}",status="{code}"')
@@ -260,6 +276,12 @@ class Traffic:
             if how is not None:
                 self.behaviour[text] = {k: float(v) for k, v in how.items() if k in NORMAL}
         return self.behaviour
+
+    def request(self, wanted):
+        path, rules = ROUTES[wanted["kind"]]
+        root, plural = path.rsplit("/", 1)
+        name = f"{wanted['namespace']}/{plural}/{wanted['name']}"
+        return self.chooser.carry(name, rules(self.kube.get(f"{root}/namespaces/{name}")), wanted.get("headers") or {})
 
     def set_gap(self, wanted):
         self.gap = bool(wanted["on"])
@@ -287,14 +309,14 @@ class Traffic:
                 self.answer(*answer)
 
             def do_POST(self):
-                verb = {"/behaviour": traffic.set_behaviour, "/gap": traffic.set_gap}.get(self.path)
+                verb = {"/behaviour": traffic.set_behaviour, "/gap": traffic.set_gap, "/request": traffic.request}.get(self.path)
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 if verb is None:
                     return self.answer(404, "{}")
                 try:
                     with traffic.lock:
                         answer = verb(json.loads(body))
-                except (ValueError, KeyError, TypeError, AttributeError) as error:
+                except (ValueError, KeyError, TypeError, AttributeError, ApiError) as error:
                     return self.answer(400, json.dumps({"error": str(error)}))
                 self.answer(200, json.dumps(answer))
 

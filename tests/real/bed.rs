@@ -108,15 +108,16 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    async fn send(&self, method: &str, path: &str, content: &str, body: Option<&Value>) -> Result<Value, kube::Error> {
+    /// One request, with its error for whoever can do something about it.
+    pub fn send(&self, method: &str, path: &str, content: &str, body: Option<&Value>) -> Result<Value, kube::Error> {
         let bytes = body.map(|body| serde_json::to_vec(body).expect("JSON")).unwrap_or_default();
         let request = http::Request::builder().method(method).uri(path).header("content-type", content).body(bytes).expect("a request");
-        self.client.request(request).await
+        block(self.client.request(request))
     }
 
     /// An object or a list; `None` where it is not there.
     pub fn get(&self, path: &str) -> Option<Value> {
-        match block(self.send("GET", path, "application/json", None)) {
+        match self.send("GET", path, "application/json", None) {
             Ok(value) => Some(value),
             Err(kube::Error::Api(status)) if status.code == 404 => None,
             Err(error) => panic!("{}: read {path}: {error}", self.name),
@@ -124,20 +125,13 @@ impl Cluster {
     }
 
     pub fn create(&self, path: &str, body: &Value) {
-        if let Err(error) = block(self.send("POST", path, "application/json", Some(body))) {
+        if let Err(error) = self.send("POST", path, "application/json", Some(body)) {
             panic!("{}: create in {path}: {error}", self.name);
         }
     }
 
-    /// Writes the object over what is there, as it was read.
-    pub fn replace(&self, path: &str, body: &Value) {
-        if let Err(error) = block(self.send("PUT", path, "application/json", Some(body))) {
-            panic!("{}: replace {path}: {error}", self.name);
-        }
-    }
-
     pub fn patch(&self, path: &str, body: &Value) {
-        if let Err(error) = block(self.send("PATCH", path, "application/strategic-merge-patch+json", Some(body))) {
+        if let Err(error) = self.send("PATCH", path, "application/strategic-merge-patch+json", Some(body)) {
             panic!("{}: patch {path}: {error}", self.name);
         }
     }
@@ -184,10 +178,14 @@ impl Cluster {
         std::fs::read_to_string(&self.audit).map(|text| text.lines().map(String::from).collect()).unwrap_or_default()
     }
 
-    /// Requests of the user under test as `VERB RESOURCE`, those after the first `from` ones.
+    /// Requests of the user under test as the audit log has them, those after the first `from` ones.
+    pub fn audit(&self, from: usize) -> Vec<Value> {
+        self.audit_lines().iter().skip(from).filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// The same as `VERB RESOURCE`.
     pub fn requests(&self, from: usize) -> Vec<String> {
-        let lines = self.audit_lines();
-        let read = lines.iter().skip(from).filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let read = self.audit(from).into_iter();
         read.map(|event| {
             let resource =
                 event.pointer("/objectRef/resource").and_then(Value::as_str).map_or_else(|| text(&event, "/requestURI"), String::from);

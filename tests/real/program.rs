@@ -173,6 +173,11 @@ pub struct Daemon {
 }
 
 impl Daemon {
+    /// Where it logs.
+    pub fn logs_to(&self) -> &Path {
+        &self.log
+    }
+
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
