@@ -197,7 +197,10 @@ impl World {
     /// Who has to look at a change, and when.
     fn plan(&mut self, at: Timestamp, change: &Change) {
         let key = &change.key;
-        let leaving = change.object.as_ref().is_none_or(|o| o.pointer("/metadata/deletionTimestamp").is_some());
+        let uid = |object: &Arc<Value>| text(object, "/metadata/uid").to_owned();
+        // One that was made again under its name has left, too.
+        let replaced = change.before.as_ref().zip(change.object.as_ref()).is_some_and(|(before, now)| uid(before) != uid(now));
+        let leaving = replaced || change.object.as_ref().is_none_or(|o| o.pointer("/metadata/deletionTimestamp").is_some());
         if leaving {
             let wait = self.options.garbage.draw(&mut self.rng);
             self.agenda.at(at + wait, Part::Garbage, &Key::new("", ""));
