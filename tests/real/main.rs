@@ -20,6 +20,7 @@ mod contract;
 mod contract_list;
 mod demo;
 mod figures;
+mod matrices;
 mod place;
 mod players;
 mod program;

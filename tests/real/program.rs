@@ -152,7 +152,10 @@ impl Home {
 
     pub fn daemon(&self, words: &[&str]) -> Daemon {
         let log = self.folder.path().join("daemon.log");
-        let mut all = vec!["--daemon", "--listen", "127.0.0.1:0"];
+        let mut all = vec!["--daemon"];
+        if !words.contains(&"--listen") {
+            all.extend(["--listen", "127.0.0.1:0"]);
+        }
         all.extend(words);
         let mut command = self.command(&all);
         let to = File::create(&log).expect("a file");
