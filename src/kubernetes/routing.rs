@@ -114,7 +114,7 @@ impl<'a> Routing<'a> {
 
     /// The object that holds the weights.
     pub fn named(&self) -> Option<Named> {
-        self.at(|router, at| router.route(at))
+        self.at(Router::route)
     }
 
     /// Why this Canary cannot be routed.
@@ -302,16 +302,12 @@ impl<'a> Routing<'a> {
     pub async fn restore(&self) -> Result<(), PortError> {
         let Some((named, before)) = self.restored() else { return Ok(()) };
         let path = named.kind.path(&named.namespace, &named.name);
-        match before {
-            Some(before) => {
-                let reply = self.cluster.access.put(&path, MANAGER, &before).await?;
-                self.cluster.store.put(named.kind, reply);
-            }
-            None => {
-                let Some(live) = self.get(&named) else { return Ok(()) };
-                self.cluster.access.delete(&path, &live).await?;
-                self.cluster.store.remove(named.kind, &live);
-            }
+        if let Some(before) = before {
+            let reply = self.cluster.access.put(&path, MANAGER, &before).await?;
+            self.cluster.store.put(named.kind, reply);
+        } else if let Some(live) = self.get(&named) {
+            self.cluster.access.delete(&path, &live).await?;
+            self.cluster.store.remove(named.kind, &live);
         }
         Ok(())
     }

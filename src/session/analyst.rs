@@ -100,21 +100,20 @@ impl Analyst {
         if let Some(reference) = &metric.template_ref {
             return self.template(seen, metric, reference).await.unwrap_or_else(Answer::Error);
         }
-        let query = match metric.query.as_deref().filter(|q| !q.trim().is_empty()) {
-            Some(query) => match self.rendered(seen, metric, query).await {
+        let query = if let Some(query) = metric.query.as_deref().filter(|q| !q.trim().is_empty()) {
+            match self.rendered(seen, metric, query).await {
                 Ok(query) => query,
                 Err(why) => return Answer::Error(why),
-            },
-            None => {
-                let router = self.measured_by(seen);
-                let route = self.route_name(seen).await;
-                let mut subject = Subject::new(&seen.key, &seen.spec, &router, metric.interval.as_deref());
-                subject.route = route.as_deref().unwrap_or(subject.route);
-                match metric.name.as_str() {
-                    "request-success-rate" => catalogue::success_rate(&subject),
-                    "request-duration" => catalogue::duration(&subject),
-                    other => return Answer::Error(format!("no built-in check {}", clean(other))),
-                }
+            }
+        } else {
+            let router = self.measured_by(seen);
+            let route = self.route_name(seen).await;
+            let mut subject = Subject::new(&seen.key, &seen.spec, &router, metric.interval.as_deref());
+            subject.route = route.as_deref().unwrap_or(subject.route);
+            match metric.name.as_str() {
+                "request-success-rate" => catalogue::success_rate(&subject),
+                "request-duration" => catalogue::duration(&subject),
+                other => return Answer::Error(format!("no built-in check {}", clean(other))),
             }
         };
         match self.source(seen) {

@@ -121,14 +121,14 @@ fn receivers(engine: &Engine, environment: &BTreeMap<String, String>) -> Vec<(De
     made.collect()
 }
 
-impl Inner {
-    fn event_hooks<'a>(&self, seen: &'a Observation) -> Vec<&'a CanaryWebhook> {
-        seen.spec.analysis.hooks(HookKind::Event)
-    }
+fn event_hooks(seen: &Observation) -> Vec<&CanaryWebhook> {
+    seen.spec.analysis.hooks(HookKind::Event)
+}
 
+impl Inner {
     /// Whether anybody wants to hear it.
     fn is_heard(&self, seen: &Observation, say: &Say) -> bool {
-        let events = !self.event_webhook.is_empty() || !self.event_hooks(seen).is_empty();
+        let events = !self.event_webhook.is_empty() || !event_hooks(seen).is_empty();
         events || say.alert.is_some() && !(self.everyone.is_empty() && seen.spec.analysis.alerts.is_empty())
     }
 
@@ -143,7 +143,7 @@ impl Inner {
     async fn event(&self, message: &Message) {
         let seen = &message.seen;
         let global = CanaryWebhook { name: "event-webhook".into(), url: self.event_webhook.clone(), ..Default::default() };
-        let mut hooks = self.event_hooks(seen);
+        let mut hooks = event_hooks(seen);
         if hooks.is_empty() && !global.url.is_empty() {
             hooks.push(&global);
         }

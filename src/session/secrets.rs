@@ -27,7 +27,7 @@ pub async fn hook_headers(access: &Access, namespace: &str, named: &str, hook: &
         None => Some(entry),
         Some((name, secret)) => (name.trim() == hook).then_some(secret.trim()),
     });
-    match secret.last() {
+    match secret.collect::<Vec<_>>().pop() {
         None => Ok(BTreeMap::new()),
         Some(secret) => data(access, namespace, secret)
             .await

@@ -109,11 +109,8 @@ fn twelve_old_canaries_from_git_are_promoted_each_by_its_strategy() {
         git(&work, &["init", "--quiet", "--initial-branch", "main"]);
         commit(&work, &tree(mesh, &tester, "6.0.0"), "The first release");
         let prometheus = text(bed.facts(), &format!("/clusters/{name}/prometheus"));
-        let _ = write!(
-            fleet,
-            "- {{name: {name}, context: {name}, mesh: {mesh}, prometheus: {{url: '{prometheus}'}}, repository: {{url: 'file://{}', path: app}}}}\n",
-            work.display()
-        );
+        let repository = format!("repository: {{url: 'file://{}', path: app}}", work.display());
+        let _ = writeln!(fleet, "- {{name: {name}, context: {name}, mesh: {mesh}, prometheus: {{url: '{prometheus}'}}, {repository}}}");
     }
     let home = Home::new("matrices", &bed.kubeconfig()).with_fleet(&fleet);
     let clusters: Vec<Cluster> = MESHES.iter().map(|(name, _)| bed.cluster(name)).collect();
