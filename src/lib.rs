@@ -60,9 +60,9 @@
 //! # Follow one rollout
 //!
 //! 1. `domain/phase.rs`: the phases, and what each of them means.
-//! 2. `engine/step.rs`: what happens next, in `engine/flight.rs` for the phases in flight.
+//! 2. `engine/step.rs`: what happens next; in flight `engine/flight.rs`, which asks `engine/strategy` for its moves.
 //! 3. `runner/rollouts.rs`: the loop of one canary: observe, step, perform, wait.
-//! 4. `kubernetes/perform.rs`: one effect, one request; what was seen comes from `kubernetes/observe.rs`.
+//! 4. `kubernetes/perform.rs`: one effect, one request; what was seen comes from `kubernetes/observe.rs`, routes by `mesh`.
 //! 5. `ui/screens/canary.rs`: the same report and status, drawn.
 
 pub mod domain;
