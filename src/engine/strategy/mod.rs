@@ -6,6 +6,8 @@
 mod ab_testing;
 mod blue_green;
 mod progressive;
+#[cfg(test)]
+mod tests;
 
 use crate::domain::canary::{CanaryAnalysis, HookKind, Strategy};
 use crate::domain::traffic::{Abilities, Traffic};
