@@ -11,8 +11,6 @@ use super::view::Key;
 pub enum MetricsFault {
     /// The connection is refused; through the API server this is a 503.
     Down,
-    /// Answers come this many milliseconds late.
-    Slow(u64),
     /// No query finds a series.
     Empty,
     /// Every value is `NaN`.
@@ -34,8 +32,6 @@ pub enum MetricsFault {
 pub enum WebhookFault {
     /// Status 500.
     Failing,
-    /// Answers come this many milliseconds late.
-    Slow(u64),
     /// The connection is refused; through the API server this is a 503.
     Refusing,
 }
@@ -91,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_loss_ends_at_its_time_and_healing_clears_everything() {
-        let mut faults = Faults { metrics: Some(MetricsFault::Slow(7)), mesh_stuck: true, ..Faults::default() };
+        let mut faults = Faults { metrics: Some(MetricsFault::Empty), mesh_stuck: true, ..Faults::default() };
         let (at, key) = (Timestamp::from_second(10).expect("a time"), Key::new("a", "web"));
         faults.lose("a", "web", Some(at));
         faults.break_image("6.0.2");

@@ -146,24 +146,6 @@ impl World {
         self.behaviours_touched = true;
     }
 
-    /// How late answers of Prometheus come, in milliseconds.
-    #[must_use]
-    pub fn metrics_delay(&self) -> u64 {
-        match self.faults.metrics {
-            Some(MetricsFault::Slow(milliseconds)) => milliseconds,
-            _ => 0,
-        }
-    }
-
-    /// How late answers to webhooks come, in milliseconds.
-    #[must_use]
-    pub fn webhook_delay(&self) -> u64 {
-        match self.faults.webhooks {
-            Some(WebhookFault::Slow(milliseconds)) => milliseconds,
-            _ => 0,
-        }
-    }
-
     fn notice_switches(&mut self, at: Timestamp) {
         if std::mem::take(&mut self.faults_touched) {
             let sets: Vec<Key> = self.pods.keys().cloned().collect();

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::faults::{MetricsFault, WebhookFault};
+use super::faults::MetricsFault;
 use super::options::{MeshKind, milliseconds};
 use super::testing::{Bench, deployment};
 use crate::kubernetes::json::integer;
@@ -131,11 +131,7 @@ fn a_broken_prometheus_answers_as_its_fault_says() {
         let (code, body) = bench.world.prometheus(bench.now(), &http::Method::GET, "/api/v1/query?query=up", b"");
         assert!(code == status && body.contains(words), "{code} {body}");
     }
-    with(&mut bench, MetricsFault::Slow(300));
-    bench.world.faults().webhooks = Some(WebhookFault::Slow(400));
-    assert_eq!((bench.world.metrics_delay(), bench.world.webhook_delay()), (300, 400));
     bench.world.faults().heal();
-    assert_eq!((bench.world.metrics_delay(), bench.world.webhook_delay()), (0, 0));
     assert_eq!(text_of_rate(&bench).as_deref(), Some("NaN"), "no request in the window is 0/0");
     let mut bad = judged(MeshKind::Istio, "podinfo:6.0.1-bad");
     with(&mut bad, MetricsFault::AlwaysGood);

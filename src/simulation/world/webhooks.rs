@@ -93,7 +93,7 @@ impl Webhooks {
 }
 
 impl World {
-    /// The answer of the receiver to a call, as status and body; [`World::webhook_delay`] says how late it comes.
+    /// The answer of the receiver to a call, as status and body.
     pub fn webhook(&mut self, now: Timestamp, path: &str, body: &[u8]) -> (u16, String) {
         let path = path.split('?').next().unwrap_or_default();
         let payload: Value = serde_json::from_slice(body).unwrap_or_default();
