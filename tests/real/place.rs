@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -11,7 +11,6 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use crate::bed::{Cluster, text};
-use crate::program::Daemon;
 use crate::support::{pause, seconds};
 
 /// A kind's place in the API: the path before the namespace, and the plural.
@@ -44,12 +43,12 @@ impl Place {
     /// What the Canary, its target and its Services are called.
     pub const NAME: &str = "web";
 
-    /// A new namespace for the test `name`, driven by `daemon`.
-    pub fn new(cluster: &Cluster, name: &str, daemon: &Daemon) -> Self {
+    /// A new namespace for the test `name`, driven by the daemon that writes, or will write, `log`.
+    pub fn new(cluster: &Cluster, name: &str, log: &Path) -> Self {
         let namespace: String = name.replace('_', "-").chars().take(63).collect();
         let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
         cluster.create("/api/v1/namespaces", &body);
-        Self { cluster: cluster.clone(), namespace, log: daemon.logs_to().into() }
+        Self { cluster: cluster.clone(), namespace, log: log.into() }
     }
 
     /// The end of what the daemon has logged about this namespace, and the Canary's events.
