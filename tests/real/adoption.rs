@@ -5,11 +5,12 @@ use std::sync::{Arc, LazyLock};
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, text};
-use crate::place::{CANARIES, Case, Cases, DEPLOYMENTS, Place, REPLICA_SETS, Resource, Shared, VIRTUAL_SERVICES, image, tests};
+use crate::place::{CANARIES, Case, Cases, DEPLOYMENTS, Place, REPLICA_SETS, Resource, SECRETS, Shared, VIRTUAL_SERVICES, image, tests};
 use crate::program::{Daemon, Home};
 use crate::receiver::Receiver;
-use crate::support::{seconds, signal, until};
+use crate::support::signal;
 
+const CONFIG_MAPS: Resource = ("/api/v1", "configmaps");
 const LEASES: Resource = ("/apis/coordination.k8s.io/v1", "leases");
 
 /// A Canary as Flagger left it.
@@ -59,9 +60,9 @@ impl Left {
         self.receiver.answers(&format!("/{kind}"), &[200]);
     }
 
-    /// Percent that the VirtualService gives the canary.
+    /// Percent that the VirtualService gives the canary; none where there is no VirtualService.
     fn weight(&self) -> u64 {
-        let route = self.place.the(VIRTUAL_SERVICES, "web");
+        let route = self.place.get(VIRTUAL_SERVICES, "web").unwrap_or_default();
         let all = route.pointer("/spec/http/0/route").and_then(Value::as_array).cloned().unwrap_or_default();
         all.iter().find(|one| text(one, "/destination/host") == "web-canary").and_then(|one| one["weight"].as_u64()).unwrap_or_default()
     }
@@ -87,7 +88,7 @@ impl Left {
         assert!(self.is_ours(), "{place}: {}", place.status("lastAppliedSpec"));
     }
 
-    /// Taken over as it is: its phase stays, and so does every pod of the primary. The next release is rolled out.
+    /// Taken over as it is: its phase stays, and so does every pod of the primary.
     fn is_adopted(&self, phase: &str) {
         let place = &self.place;
         place.until(30, "a revision of our own", || self.is_ours());
@@ -95,19 +96,54 @@ impl Left {
         assert!(place.has_event(&format!("Adopted web.{} without a rollout", place.namespace)), "{place}: {:?}", place.events());
         self.assert_primary_untouched();
         assert_eq!((self.copies(), self.weight(), place.replicas("web")), (vec![], 0, Some(0)), "{place}");
-        place.ship(3);
-        place.until_phase(30, "Progressing");
-        self.is_promoted(3);
+    }
+
+    fn releases(&self, n: u32) {
+        self.place.ship(n);
+        self.place.until_phase(30, "Progressing");
+        self.is_promoted(n);
+    }
+
+    /// The primary's own copy of the configuration.
+    fn mode(&self) -> String {
+        text(&self.place.the(CONFIG_MAPS, "settings-primary"), "/data/mode")
+    }
+
+    fn configures(&self, mode: &str) {
+        self.place.merge(CONFIG_MAPS, "settings", &json!({"data": {"mode": mode}}));
     }
 }
 
 fn initialized(left: &Left) {
     left.is_adopted("Initialized");
+    left.releases(2);
 }
 
 fn succeeded(left: &Left) {
     assert_eq!(left.place.primary(), image(2), "{}", left.place);
     left.is_adopted("Succeeded");
+    left.releases(3);
+}
+
+/// A release while nobody drove is no less a release.
+fn released_meanwhile(left: &Left) {
+    left.place.until_phase(30, "Progressing");
+    left.is_analysed_anew();
+}
+
+fn configured_meanwhile(left: &Left) {
+    left.place.until_phase(30, "Progressing");
+    assert_eq!(left.mode(), "a", "{}: not before its promotion", left.place);
+    left.is_promoted(1);
+    assert_eq!(left.mode(), "b", "{}", left.place);
+}
+
+fn configured(left: &Left) {
+    left.is_adopted("Succeeded");
+    left.configures("b");
+    left.place.until_phase(30, "Progressing");
+    left.is_promoted(2);
+    assert_eq!(left.mode(), "b", "{}", left.place);
 }
 
 /// What has failed is not tried again; what comes after it is.
@@ -118,9 +154,7 @@ fn failed(left: &Left) {
     left.assert_primary_untouched();
     assert_eq!((place.primary(), left.weight(), place.replicas("web")), (image(1), 0, Some(0)), "{place}");
     left.opens("rollout");
-    place.ship(3);
-    place.until_phase(30, "Progressing");
-    left.is_promoted(3);
+    left.releases(3);
 }
 
 /// The gate is asked on, and stays what it is.
@@ -149,6 +183,18 @@ fn waiting_promotion(left: &Left) {
     place.until(30, "all traffic on the primary", || left.weight() == 0 && place.phase() == "Progressing");
     for weight in [20, 60] {
         place.until(50, format!("weight {weight}"), || left.weight() == weight);
+    }
+    place.until_phase(30, "WaitingPromotion");
+    assert_eq!(place.primary(), image(1), "{place}");
+    left.opens("confirm-promotion");
+    left.is_promoted(2);
+}
+
+fn waiting_blue_green(left: &Left) {
+    let place = &left.place;
+    place.until(30, "a new start", || place.has_event("New revision detected! Restarting analysis for web."));
+    for iteration in [1, 2] {
+        place.until(30, format!("iteration {iteration}"), || place.status("iterations") == iteration);
     }
     place.until_phase(30, "WaitingPromotion");
     assert_eq!(place.primary(), image(1), "{place}");
@@ -190,23 +236,72 @@ fn unpause(place: &Place) {
 }
 
 struct Stage {
-    left: Vec<(&'static str, Left)>,
+    left: Vec<Left>,
     _daemon: Daemon,
     _home: Home,
     _bed: Bed,
 }
 
-/// What holds Flagger in each phase: a hook's type, and its answers. A paused primary holds the two last ones.
-const PHASES: [(&str, Option<(&str, &[u16])>); 8] = [
-    ("Initialized", None),
-    ("Succeeded", None),
-    ("Failed", Some(("rollout", &[500]))),
-    ("Waiting", Some(("confirm-rollout", &[403]))),
-    ("Progressing", Some(("confirm-traffic-increase", &[200, 403]))),
-    ("WaitingPromotion", Some(("confirm-promotion", &[403]))),
-    ("Promoting", None),
-    ("Finalising", None),
+/// A Canary that Flagger brings into a phase.
+struct Brought {
+    namespace: &'static str,
+    phase: &'static str,
+    /// What holds it there: a hook's type, and its answers.
+    hold: Option<(&'static str, &'static [u16])>,
+    /// It releases by iterations behind plain Services, not by weights.
+    blue_green: bool,
+}
+
+impl Brought {
+    /// The second release is on its way, or there.
+    fn is_rolled_out(&self) -> bool {
+        self.phase != "Initialized"
+    }
+
+    /// Its primary is paused, and does not become ready.
+    fn is_paused(&self) -> bool {
+        ["Promoting", "Finalising"].contains(&self.phase)
+    }
+}
+
+const fn brought(namespace: &'static str, phase: &'static str, hold: Option<(&'static str, &'static [u16])>) -> Brought {
+    Brought { namespace, phase, hold, blue_green: false }
+}
+
+const ALL: [Brought; 12] = [
+    brought("initialized", "Initialized", None),
+    brought("released-meanwhile", "Initialized", None),
+    brought("configured-meanwhile", "Initialized", None),
+    brought("succeeded", "Succeeded", None),
+    brought("configured", "Succeeded", None),
+    brought("failed", "Failed", Some(("rollout", &[500]))),
+    brought("waiting", "Waiting", Some(("confirm-rollout", &[403]))),
+    brought("progressing", "Progressing", Some(("confirm-traffic-increase", &[200, 403]))),
+    brought("waiting-promotion", "WaitingPromotion", Some(("confirm-promotion", &[403]))),
+    Brought { blue_green: true, ..brought("waiting-blue-green", "WaitingPromotion", Some(("confirm-promotion", &[403]))) },
+    brought("promoting", "Promoting", None),
+    brought("finalising", "Finalising", None),
 ];
+
+/// A Canary with its target, hooks that answer so that Flagger comes as far as it should, and configuration.
+fn populate(place: &Place, receiver: &Receiver, brought: &Brought) {
+    let hook = |(kind, answers): &(&str, &[u16])| {
+        let path = format!("/{kind}");
+        receiver.answers(&path, answers);
+        json!({"name": kind, "type": kind, "url": receiver.url(&path), "timeout": "5s"})
+    };
+    let hooks: Vec<Value> = brought.hold.iter().map(hook).collect();
+    let mut analysis = json!({"interval": "10s", "threshold": 1, "webhooks": hooks});
+    let (provider, course, steps) =
+        if brought.blue_green { ("kubernetes", "iterations", json!(2)) } else { ("istio", "stepWeights", json!([20, 60])) };
+    analysis[course] = steps;
+    place.create(CONFIG_MAPS, "ConfigMap", "settings", json!({"data": {"mode": "a"}}));
+    place.create(SECRETS, "Secret", "keys", json!({"stringData": {"key": "k"}}));
+    place.deployment(1);
+    let volumes = json!([{"name": "settings", "configMap": {"name": "settings"}}, {"name": "keys", "secret": {"secretName": "keys"}}]);
+    place.merge(DEPLOYMENTS, "web", &json!({"spec": {"template": {"spec": {"volumes": volumes}}}}));
+    place.canary(json!({"provider": provider, "progressDeadlineSeconds": 600, "analysis": analysis}));
+}
 
 /// Lets Flagger bring a Canary into each phase, ends it there, and lets the daemon take over.
 fn stage() -> Stage {
@@ -215,39 +310,27 @@ fn stage() -> Stage {
     let fleet = "apiVersion: pilothouse.dev/v1alpha1\nkind: Fleet\nproviders:\n- {name: adoption, mesh: istio, drive: pilothouse}\n";
     let home = Home::new("adoption", &bed.kubeconfig()).with_fleet(fleet);
     let log = home.folder.path().join("daemon.log");
-    let all: Vec<(&'static str, Place, Receiver)> = PHASES
-        .iter()
-        .map(|(phase, hold)| {
-            let (place, receiver) = (Place::new(&cluster, &phase.to_lowercase(), &log), Receiver::start());
-            let hooks: Vec<Value> = hold
-                .iter()
-                .map(|(kind, answers)| {
-                    let path = format!("/{kind}");
-                    receiver.answers(&path, answers);
-                    json!({"name": kind, "type": kind, "url": receiver.url(&path), "timeout": "5s"})
-                })
-                .collect();
-            let analysis = json!({"interval": "10s", "threshold": 1, "stepWeights": [20, 60], "webhooks": hooks});
-            place.populate(json!({"provider": "istio", "progressDeadlineSeconds": 600, "analysis": analysis}));
-            (*phase, place, receiver)
-        })
-        .collect();
-    for (phase, place, _) in &all {
+    let all: Vec<(&Brought, Place, Receiver)> =
+        ALL.iter().map(|brought| (brought, Place::new(&cluster, brought.namespace, &log), Receiver::start())).collect();
+    for (brought, place, receiver) in &all {
+        populate(place, receiver, brought);
+    }
+    for (brought, place, _) in &all {
         place.until_phase(90, "Initialized");
-        if *phase != "Initialized" {
+        if brought.is_rolled_out() {
             place.ship(2);
         }
-        if ["Promoting", "Finalising"].contains(phase) {
+        if brought.is_paused() {
             pause(place);
         }
     }
-    let still_to_come = |(phase, place, _): &&(&str, Place, Receiver)| {
-        let holds = if *phase == "Finalising" { "Promoting" } else { phase };
-        place.phase() != holds || *phase == "Progressing" && place.status("canaryWeight") != 20
-    };
-    until(seconds(150), "each Canary in its phase", || all.iter().find(still_to_come).is_none().then_some(()));
+    for (brought, place, _) in &all {
+        let phase = if brought.is_paused() { "Promoting" } else { brought.phase };
+        place.until_phase(150, phase);
+        place.until(30, "weight 20", || phase != "Progressing" || place.status("canaryWeight") == 20);
+    }
     // Flagger stays an interval in this phase.
-    let (_, last, _) = all.iter().find(|(phase, ..)| *phase == "Finalising").expect("the last");
+    let (_, last, _) = all.iter().find(|(brought, ..)| brought.phase == "Finalising").expect("the last");
     unpause(last);
     last.until_phase(40, "Finalising");
     let flagger = bed.facts().pointer("/clusters/adoption/pids/flagger").and_then(Value::as_u64).expect("Flagger's process");
@@ -256,28 +339,30 @@ fn stage() -> Stage {
     cluster.send("DELETE", &lease, "application/json", None).expect("Flagger's lease");
     let left: Vec<_> = all
         .into_iter()
-        .map(|(phase, place, receiver)| {
+        .map(|(brought, place, receiver)| {
             let canary = place.the(CANARIES, "web");
-            assert_eq!(text(&canary, "/status/phase"), phase, "{place}: {}", canary["status"]);
+            assert_eq!(text(&canary, "/status/phase"), brought.phase, "{place}: {}", canary["status"]);
             let before = Primary::of(&place);
-            (phase, Left { place, receiver, before })
+            Left { place, receiver, before }
         })
         .collect();
+    let of = |namespace: &str| left.iter().find(|left| left.place.namespace == namespace).expect("a Canary");
+    of("released-meanwhile").place.ship(2);
+    of("configured-meanwhile").configures("b");
     Stage { left, _daemon: home.daemon(&[]), _home: home, _bed: bed }
 }
 
 static STAGE: Shared<Stage> = Shared::new();
 
-fn on_stage(phase: &str, play: fn(&Left)) {
+fn on_stage(namespace: &str, play: fn(&Left)) {
     let stage: Arc<Stage> = STAGE.get(stage);
-    let (_, left) = stage.left.iter().find(|(of, _)| *of == phase).expect("a phase");
-    play(left);
+    play(stage.left.iter().find(|left| left.place.namespace == namespace).expect("a Canary"));
 }
 
-macro_rules! phases {
-    ($($name:ident: $phase:literal, $play:path;)*) => {
+macro_rules! adoptions {
+    ($($name:ident: $namespace:literal, $play:path;)*) => {
         static CASES: LazyLock<Cases> = LazyLock::new(|| {
-            let all: [Case; [$(stringify!($name)),*].len()] = [$((stringify!($name), Box::new(|| on_stage($phase, $play)))),*];
+            let all: [Case; [$(stringify!($name)),*].len()] = [$((stringify!($name), Box::new(|| on_stage($namespace, $play)))),*];
             Cases::new(module_path!(), all)
         });
 
@@ -285,13 +370,17 @@ macro_rules! phases {
     };
 }
 
-phases! {
-    what_is_initialized_is_adopted_without_a_rollout: "Initialized", initialized;
-    what_has_succeeded_is_adopted_without_a_rollout: "Succeeded", succeeded;
-    what_has_failed_stays_failed: "Failed", failed;
-    what_waits_to_start_waits_on: "Waiting", waiting;
-    what_progresses_is_analysed_anew: "Progressing", progressing;
-    what_waits_for_its_promotion_is_analysed_anew: "WaitingPromotion", waiting_promotion;
-    what_is_promoting_is_finished_without_a_new_copy: "Promoting", promoting;
-    what_is_finalising_is_finished: "Finalising", finalising;
+adoptions! {
+    what_is_initialized_is_adopted_without_a_rollout: "initialized", initialized;
+    what_was_released_meanwhile_is_rolled_out: "released-meanwhile", released_meanwhile;
+    what_was_configured_meanwhile_is_rolled_out: "configured-meanwhile", configured_meanwhile;
+    what_has_succeeded_is_adopted_without_a_rollout: "succeeded", succeeded;
+    what_is_configured_after_its_adoption_is_rolled_out: "configured", configured;
+    what_has_failed_stays_failed: "failed", failed;
+    what_waits_to_start_waits_on: "waiting", waiting;
+    what_progresses_is_analysed_anew: "progressing", progressing;
+    what_waits_for_its_promotion_is_analysed_anew: "waiting-promotion", waiting_promotion;
+    what_waits_for_its_promotion_in_blue_green_is_analysed_anew: "waiting-blue-green", waiting_blue_green;
+    what_is_promoting_is_finished_without_a_new_copy: "promoting", promoting;
+    what_is_finalising_is_finished: "finalising", finalising;
 }

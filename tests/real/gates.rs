@@ -46,7 +46,7 @@ impl Scene {
         self.place.until_phase(60, "Initialized");
     }
 
-    /// An AlertProvider for Slack whose address is in a Secret, and the entry of `analysis.alerts` that names it.
+    /// An `AlertProvider` for Slack whose address is in a Secret, and the entry of `analysis.alerts` that names it.
     fn slack(&self, address: &str) -> Value {
         self.place.create(SECRETS, "Secret", "chat", json!({"stringData": {"address": address, "token": TOKEN}}));
         let spec = json!({"type": "slack", "channel": "ops", "secretRef": {"name": "chat"}});
@@ -117,7 +117,9 @@ fn all_types(scene: &Scene) {
         ["confirm-rollout", "pre-rollout", "rollout", "confirm-traffic-increase", "confirm-promotion", "post-rollout", "rollback", "event"]
             .map(|kind| scene.hook(kind))
             .into();
-    hooks.iter_mut().for_each(|hook| hook["metadata"] = json!({"team": "a", "eventType": "mine"}));
+    for hook in &mut hooks {
+        hook["metadata"] = json!({"team": "a", "eventType": "mine"});
+    }
     scene.receiver.answers("/rollback", &[403]);
     scene.initialised(&hooks, json!({}), json!({}));
     place.ship(2);

@@ -251,7 +251,7 @@ impl Place {
     }
 
     /// Whether an object has a Canary for its owner.
-    pub fn is_owned(&self, object: &Value) -> bool {
+    pub fn is_owned(object: &Value) -> bool {
         object["metadata"]["ownerReferences"].as_array().into_iter().flatten().any(|owner| owner["kind"] == "Canary")
     }
 }
@@ -298,14 +298,16 @@ impl<T> Shared<T> {
 }
 
 /// A case, by the name of the test that takes its outcome.
-pub type Case = (&'static str, Box<dyn FnOnce() + Send>);
+pub type Case = (&'static str, Play);
+
+type Play = Box<dyn FnOnce() + Send>;
 
 /// Cases that begin together, each in a thread of its own: most of a rollout is waiting, and they wait at once.
 ///
 /// A test takes the outcome of its own case, and ends when all that began have ended: what they share goes with them.
 pub struct Cases {
     module: &'static str,
-    waiting: Mutex<BTreeMap<&'static str, Box<dyn FnOnce() + Send>>>,
+    waiting: Mutex<BTreeMap<&'static str, Play>>,
     begun: Mutex<Vec<JoinHandle<()>>>,
     outcomes: Arc<Mutex<BTreeMap<&'static str, Result<(), String>>>>,
 }
@@ -320,7 +322,9 @@ impl Cases {
             outcomes: Arc::default(),
         };
         let asked: Vec<_> = lock(&all.waiting).keys().copied().filter(|name| all.is_asked_for(name)).collect();
-        asked.into_iter().for_each(|name| all.begin(name));
+        for name in asked {
+            all.begin(name);
+        }
         all
     }
 

@@ -54,7 +54,7 @@ impl Scene {
         serde_json::from_str(&said).unwrap_or_else(|_| panic!("the emulator of traffic: {status} {said}"))
     }
 
-    /// A MetricTemplate on the bed's Prometheus.
+    /// A `MetricTemplate` on the bed's Prometheus.
     fn template(&self, name: &str, query: &str) {
         let provider = json!({"type": "prometheus", "address": self.prometheus});
         self.place.create(METRIC_TEMPLATES, "MetricTemplate", name, json!({"spec": {"provider": provider, "query": query}}));
