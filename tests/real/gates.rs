@@ -15,6 +15,10 @@ const ALERT_PROVIDERS: Resource = ("/apis/flagger.app/v1beta1", "alertproviders"
 const PATH: &str = "T0KENpath";
 const TOKEN: &str = "xoxb-T0KENbearer";
 
+/// Every type of webhook.
+const KINDS: [&str; 8] =
+    ["confirm-rollout", "pre-rollout", "rollout", "confirm-traffic-increase", "confirm-promotion", "post-rollout", "rollback", "event"];
+
 struct Stage {
     daemon: Daemon,
     _home: Home,
@@ -113,10 +117,7 @@ impl Scene {
 /// All eight types, each in its turn; what they are told belongs to one revision.
 fn all_types(scene: &Scene) {
     let place = &scene.place;
-    let mut hooks: Vec<Value> =
-        ["confirm-rollout", "pre-rollout", "rollout", "confirm-traffic-increase", "confirm-promotion", "post-rollout", "rollback", "event"]
-            .map(|kind| scene.hook(kind))
-            .into();
+    let mut hooks = KINDS.map(|kind| scene.hook(kind));
     for hook in &mut hooks {
         hook["metadata"] = json!({"team": "a", "eventType": "mine"});
     }
@@ -268,24 +269,43 @@ fn confirm_rollout(scene: &Scene) {
     assert!(phases[1..].iter().all(|phase| phase == "Waiting"), "{}: {phases:?}", scene.place);
 }
 
-fn confirm_traffic_increase(scene: &Scene) {
-    holds(scene, &CONFIRM_TRAFFIC_INCREASE, false);
+/// While a promotion waits, checks go on each interval, and one that fails takes the rollout back.
+fn fails_while_it_waits(scene: &Scene) {
+    let place = &scene.place;
+    scene.receiver.answers("/confirm-promotion", &[403]);
+    scene.initialised(&["rollout", "confirm-promotion"].map(|kind| scene.hook(kind)), json!({}), json!({}));
+    place.ship(2);
+    place.until_phase(90, "WaitingPromotion");
+    let asked = scene.receiver.asked("/rollout").len();
+    place.until(35, "two more checks", || scene.receiver.asked("/rollout").len() >= asked + 2);
+    assert_eq!((place.phase().as_str(), scene.canary_weight()), ("WaitingPromotion", json!(60)), "{place}");
+    scene.receiver.answers("/rollout", &[500]);
+    scene.until_rolled_back(40);
 }
 
-fn confirm_promotion(scene: &Scene) {
-    holds(scene, &CONFIRM_PROMOTION, false);
+/// A revision that comes midway is analysed from the beginning, as a revision of its own, and asks for no second start.
+fn restarted(scene: &Scene) {
+    let place = &scene.place;
+    scene.initialised(&["confirm-rollout", "pre-rollout"].map(|kind| scene.hook(kind)), json!({}), json!({}));
+    place.ship(3);
+    place.until(60, "weight 20", || scene.canary_weight() == 20);
+    place.ship(2);
+    scene.until_promoted();
+    assert_eq!(scene.receiver.asked("/confirm-rollout").len(), 1, "{place}");
+    let checksums: Vec<String> = scene.receiver.asked("/pre-rollout").iter().map(|one| text(&one.body, "/checksum")).collect();
+    assert!(checksums.len() == 2 && checksums[0] != checksums[1], "{place}: {checksums:?}");
 }
 
-fn muted_confirm_rollout(scene: &Scene) {
-    holds(scene, &CONFIRM_ROLLOUT, true);
-}
-
-fn muted_confirm_traffic_increase(scene: &Scene) {
-    holds(scene, &CONFIRM_TRAFFIC_INCREASE, true);
-}
-
-fn muted_confirm_promotion(scene: &Scene) {
-    holds(scene, &CONFIRM_PROMOTION, true);
+/// Without analysis only its start is asked for, and its end told.
+fn skipped(scene: &Scene) {
+    let place = &scene.place;
+    scene.initialised(&KINDS.map(|kind| scene.hook(kind)), json!({}), json!({}));
+    place.merge(CANARIES, "web", &json!({"spec": {"skipAnalysis": true}}));
+    place.ship(2);
+    scene.until_promoted();
+    place.until(10, "the hook after the rollout", || !scene.receiver.asked("/post-rollout").is_empty());
+    let asked: Vec<String> = scene.receiver.all().into_iter().map(|one| one.path).filter(|path| path != "/event").collect();
+    assert_eq!(asked, ["/confirm-rollout", "/post-rollout"], "{place}");
 }
 
 /// What may pass a second later is tried again within the interval; what may not counts as failed, in the receiver's words.
@@ -449,6 +469,37 @@ fn alert_of_a_deadline(scene: &Scene) {
     scene.keeps_secrets();
 }
 
+/// An entry without a severity is told everything, and what has fields has them all.
+fn alerts_of_everything(scene: &Scene) {
+    let place = &scene.place;
+    let mut alerts = scene.slack_here();
+    alerts[0].as_object_mut().expect("an entry").remove("severity");
+    scene.initialised(&[], json!({"alerts": alerts}), json!({}));
+    place.ship(2);
+    scene.until_promoted();
+    scene.until_alert("Canary analysis completed successfully, promotion finished.");
+    let texts: Vec<String> = scene.alerts().into_iter().map(|(text, _)| text).collect();
+    let started = "New revision detected, progressing canary analysis.";
+    let wanted =
+        ["New Deployment detected, initialization completed.", started, "Canary analysis completed successfully, promotion finished."];
+    assert_eq!(texts, wanted, "{place}");
+    let fields: Vec<(String, String)> = scene.until_alert(started).body["attachments"][0]["fields"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|field| (text(field, "/title"), text(field, "/value")))
+        .collect();
+    let target = format!("Deployment/web.{}", place.namespace);
+    let wanted = [
+        ("Cluster", "gates"),
+        ("Target", &target),
+        ("Failed checks threshold", "1"),
+        ("Progress deadline", "15s"),
+        ("Traffic routing", "Weight steps: 20,60 max: 0"),
+    ];
+    assert_eq!(fields, wanted.map(|(title, value)| (title.to_owned(), value.to_owned())), "{place}");
+}
+
 /// A chat that cannot be reached is logged without its address, and delays nothing.
 fn alert_that_is_not_sent(scene: &Scene) {
     let place = &scene.place;
@@ -510,7 +561,7 @@ fn on_stage(name: &str, play: fn(&Scene)) {
 }
 
 macro_rules! gates {
-    ($($name:ident: $play:path;)*) => {
+    ($($name:ident: $play:expr;)*) => {
         static CASES: LazyLock<Cases> = LazyLock::new(|| {
             let all: [Case; [$(stringify!($name)),*].len()] = [$((stringify!($name), Box::new(|| on_stage(stringify!($name), $play)))),*];
             Cases::new(module_path!(), all)
@@ -524,11 +575,14 @@ gates! {
     every_type_of_webhook_is_called_in_its_turn: all_types;
     every_event_is_told_to_the_event_webhook: event_hook;
     confirm_rollout_holds_until_it_passes: confirm_rollout;
-    confirm_traffic_increase_holds_until_it_passes: confirm_traffic_increase;
-    confirm_promotion_holds_until_it_passes: confirm_promotion;
-    a_muted_confirm_rollout_alerts_nobody: muted_confirm_rollout;
-    a_muted_confirm_traffic_increase_alerts_nobody: muted_confirm_traffic_increase;
-    a_muted_confirm_promotion_alerts_nobody: muted_confirm_promotion;
+    confirm_traffic_increase_holds_until_it_passes: |scene| holds(scene, &CONFIRM_TRAFFIC_INCREASE, false);
+    confirm_promotion_holds_until_it_passes: |scene| holds(scene, &CONFIRM_PROMOTION, false);
+    a_muted_confirm_rollout_alerts_nobody: |scene| holds(scene, &CONFIRM_ROLLOUT, true);
+    a_muted_confirm_traffic_increase_alerts_nobody: |scene| holds(scene, &CONFIRM_TRAFFIC_INCREASE, true);
+    a_muted_confirm_promotion_alerts_nobody: |scene| holds(scene, &CONFIRM_PROMOTION, true);
+    a_check_that_fails_takes_a_waiting_promotion_back: fails_while_it_waits;
+    a_revision_midway_asks_for_no_second_start: restarted;
+    without_analysis_only_start_and_end_are_asked: skipped;
     a_webhook_is_tried_again_where_that_may_help: retries;
     a_pre_rollout_webhook_that_fails_ends_the_rollout_without_traffic: pre_rollout_fails;
     a_rollback_webhook_takes_a_rollout_back: rollback_hook;
@@ -537,6 +591,7 @@ gates! {
     headers_of_one_webhook_are_not_anothers: headers_of_one;
     a_rollback_alerts_the_chat: alert_of_a_rollback;
     a_deadline_alerts_the_chat: alert_of_a_deadline;
+    an_alert_without_a_severity_is_told_everything: alerts_of_everything;
     an_alert_that_is_not_sent_gives_no_address_away: alert_that_is_not_sent;
     the_daemons_own_gate_opens_a_promotion: own_gate;
     the_daemons_own_rollback_takes_back: own_rollback;
