@@ -12,6 +12,7 @@
     reason = "tests may stop at what they did not expect, and their figures are read"
 )]
 
+mod adoption;
 mod bad_cluster;
 mod bad_git;
 mod bed;
@@ -20,6 +21,7 @@ mod contract;
 mod contract_list;
 mod demo;
 mod figures;
+mod gates;
 mod matrices;
 mod place;
 mod players;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -11,7 +11,6 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use crate::bed::{Cluster, text};
-use crate::program::Daemon;
 use crate::support::{pause, seconds};
 
 /// A kind's place in the API: the path before the namespace, and the plural.
@@ -44,12 +43,12 @@ impl Place {
     /// What the Canary, its target and its Services are called.
     pub const NAME: &str = "web";
 
-    /// A new namespace for the test `name`, driven by `daemon`.
-    pub fn new(cluster: &Cluster, name: &str, daemon: &Daemon) -> Self {
+    /// A new namespace for the test `name`, driven by the daemon that writes, or will write, `log`.
+    pub fn new(cluster: &Cluster, name: &str, log: &Path) -> Self {
         let namespace: String = name.replace('_', "-").chars().take(63).collect();
         let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
         cluster.create("/api/v1/namespaces", &body);
-        Self { cluster: cluster.clone(), namespace, log: daemon.logs_to().into() }
+        Self { cluster: cluster.clone(), namespace, log: log.into() }
     }
 
     /// The end of what the daemon has logged about this namespace, and the Canary's events.
@@ -252,7 +251,7 @@ impl Place {
     }
 
     /// Whether an object has a Canary for its owner.
-    pub fn is_owned(&self, object: &Value) -> bool {
+    pub fn is_owned(object: &Value) -> bool {
         object["metadata"]["ownerReferences"].as_array().into_iter().flatten().any(|owner| owner["kind"] == "Canary")
     }
 }
@@ -299,14 +298,16 @@ impl<T> Shared<T> {
 }
 
 /// A case, by the name of the test that takes its outcome.
-pub type Case = (&'static str, Box<dyn FnOnce() + Send>);
+pub type Case = (&'static str, Play);
+
+type Play = Box<dyn FnOnce() + Send>;
 
 /// Cases that begin together, each in a thread of its own: most of a rollout is waiting, and they wait at once.
 ///
 /// A test takes the outcome of its own case, and ends when all that began have ended: what they share goes with them.
 pub struct Cases {
     module: &'static str,
-    waiting: Mutex<BTreeMap<&'static str, Box<dyn FnOnce() + Send>>>,
+    waiting: Mutex<BTreeMap<&'static str, Play>>,
     begun: Mutex<Vec<JoinHandle<()>>>,
     outcomes: Arc<Mutex<BTreeMap<&'static str, Result<(), String>>>>,
 }
@@ -321,7 +322,9 @@ impl Cases {
             outcomes: Arc::default(),
         };
         let asked: Vec<_> = lock(&all.waiting).keys().copied().filter(|name| all.is_asked_for(name)).collect();
-        asked.into_iter().for_each(|name| all.begin(name));
+        for name in asked {
+            all.begin(name);
+        }
         all
     }
 

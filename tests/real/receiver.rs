@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::Value;
 
 use crate::bed::text;
+use crate::support::seconds;
 
 /// One request.
 #[derive(Clone, Debug)]
@@ -104,4 +105,23 @@ fn answer(mut stream: TcpStream, shared: &Mutex<Shared>) -> Option<()> {
     };
     let said = if status <= 202 { "ok" } else { "not now" };
     write!(stream, "HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{said}", said.len()).ok()
+}
+
+/// Sends JSON to a URL; the status and the body of the reply.
+pub fn post(url: &str, body: &Value) -> (u16, String) {
+    let (address, path) = url.trim_start_matches("http://").split_once('/').expect("a path");
+    let body = body.to_string();
+    let head = format!("POST /{path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+    let reply = (|| {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(seconds(10)))?;
+        stream.write_all((head + &body).as_bytes())?;
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply)?;
+        Ok::<_, std::io::Error>(reply)
+    })();
+    let reply = reply.unwrap_or_else(|error| panic!("{url}: {error}"));
+    let (head, said) = reply.split_once("\r\n\r\n").unwrap_or_default();
+    let status = head.split_whitespace().nth(1).and_then(|code| code.parse().ok());
+    (status.unwrap_or_else(|| panic!("{url}: no HTTP: {reply}")), said.into())
 }

@@ -396,7 +396,7 @@ fn on_stage(name: &str, play: impl FnOnce(&Place)) {
         home.expect(0, &["crds", "--install"]);
         Stage { daemon: home.daemon(&[]), _home: home, bed }
     });
-    play(&Place::new(&stage.bed.cluster("every"), name, &stage.daemon));
+    play(&Place::new(&stage.bed.cluster("every"), name, stage.daemon.logs_to()));
 }
 
 static CASES: LazyLock<Cases> = LazyLock::new(|| {

@@ -1,4 +1,4 @@
-//! What a Canary releases besides a Deployment behind a router: DaemonSets, Services, targets with scalers; and what it gives
+//! What a Canary releases besides a Deployment behind a router: `DaemonSets`, Services, targets with scalers; and what it gives
 //! back when it goes.
 
 use std::sync::LazyLock;
@@ -140,7 +140,7 @@ fn hpa(place: &Place) {
     assert_eq!(text(&primary(), "/spec/scaleTargetRef/name"), "web-primary", "{place}");
     assert_eq!((&primary()["spec"]["minReplicas"], &primary()["spec"]["maxReplicas"]), (&json!(3), &json!(4)), "{place}");
     assert_eq!(text(&primary(), "/metadata/labels/team"), "a", "{place}");
-    assert!(place.is_owned(&primary()), "{place}");
+    assert!(Place::is_owned(&primary()), "{place}");
     place.until(60, "the primary scaled by its own", || place.replicas("web-primary") == Some(3));
 
     place.merge(HPAS, "web", &json!({"spec": {"metrics": cpu(50)}}));
@@ -340,7 +340,7 @@ fn on_stage(name: &str, play: fn(&Place)) {
         Stage { daemon: home.daemon(&[]), _home: home, bed }
     });
     let started = std::time::Instant::now();
-    play(&Place::new(&stage.bed.cluster("targets"), name, &stage.daemon));
+    play(&Place::new(&stage.bed.cluster("targets"), name, stage.daemon.logs_to()));
     assert!(started.elapsed() < seconds(300), "{name} took {}s", started.elapsed().as_secs());
 }
 

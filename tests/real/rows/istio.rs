@@ -42,7 +42,7 @@ pub(super) fn canary(scene: &Scene) {
         assert_eq!(text(object, "/metadata/annotations/test"), "annotations-test", "{place}");
         assert_eq!(text(object, "/metadata/labels/test"), "labels-test", "{place}");
         assert_eq!(text(object, "/metadata/annotations/kustomize.toolkit.fluxcd.io~1reconcile"), "disabled", "{place}");
-        assert!(place.is_owned(object), "{place}");
+        assert!(Place::is_owned(object), "{place}");
     }
     assert_eq!(text(&apex, "/spec/selector/app"), "web-primary", "{place}");
     assert_eq!(route.pointer("/spec/http/0/headers/request/add/x-envoy-max-retries"), Some(&json!("10")), "{place}");

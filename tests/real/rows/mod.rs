@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::bed::{Bed, text};
 use crate::place::{Case, Cases, METRIC_TEMPLATES, Place, Shared, tests};
 use crate::program::{Daemon, Home};
-use crate::support::seconds;
+use crate::receiver::post;
 
 /// One cluster with traffic of all kinds, its metrics, and the daemon that drives it.
 struct Stage {
@@ -50,24 +50,11 @@ impl Scene {
     }
 
     fn tell(&self, path: &str, body: &Value) -> Value {
-        let address = self.emulator.trim_start_matches("http://").to_owned();
-        let body = body.to_string();
-        let head = format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
-        let answer = (|| {
-            use std::io::{Read, Write};
-            let mut stream = std::net::TcpStream::connect(&address)?;
-            stream.set_read_timeout(Some(seconds(10)))?;
-            stream.write_all((head + &body).as_bytes())?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer)?;
-            Ok::<_, std::io::Error>(answer)
-        })();
-        let answer = answer.unwrap_or_else(|error| panic!("the emulator of traffic: {error}"));
-        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-        serde_json::from_str(body).unwrap_or_else(|_| panic!("the emulator of traffic: {answer}"))
+        let (status, said) = post(&format!("{}{path}", self.emulator), body);
+        serde_json::from_str(&said).unwrap_or_else(|_| panic!("the emulator of traffic: {status} {said}"))
     }
 
-    /// A MetricTemplate on the bed's Prometheus.
+    /// A `MetricTemplate` on the bed's Prometheus.
     fn template(&self, name: &str, query: &str) {
         let provider = json!({"type": "prometheus", "address": self.prometheus});
         self.place.create(METRIC_TEMPLATES, "MetricTemplate", name, json!({"spec": {"provider": provider, "query": query}}));
@@ -101,7 +88,7 @@ fn on_stage(name: &str, play: fn(&Scene)) {
         Stage { daemon: home.daemon(&[]), _home: home, bed }
     });
     let fact = |name: &str| text(stage.bed.facts(), &format!("/clusters/rows/{name}"));
-    let place = Place::new(&stage.bed.cluster("rows"), name, &stage.daemon);
+    let place = Place::new(&stage.bed.cluster("rows"), name, stage.daemon.logs_to());
     play(&Scene { place, prometheus: fact("prometheus"), emulator: fact("traffic") });
 }
 

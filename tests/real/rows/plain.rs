@@ -36,7 +36,7 @@ pub(super) fn deployment(scene: &Scene) {
     for key in ["kustomize.toolkit.fluxcd.io~1reconcile", "helm.toolkit.fluxcd.io~1driftDetection"] {
         assert_eq!(text(&apex, &format!("/metadata/annotations/{key}")), "disabled", "{place}");
     }
-    assert!(!place.is_owned(&apex), "{place}: it was there before");
+    assert!(!Place::is_owned(&apex), "{place}: it was there before");
     assert_eq!(text(&apex, "/spec/selector/app"), "web-primary", "{place}");
     assert_eq!(apex.pointer("/spec/ports/0/port"), Some(&json!(80)), "{place}");
     for (service, app) in [("web-svc-primary", "web-primary"), ("web-svc-canary", "web")] {
