@@ -137,7 +137,10 @@ impl Case<'_> {
 
     /// One iteration more, by this step's own decision.
     fn iterates(&self) -> bool {
-        self.next.is_some_and(|next| next.iterations > self.seen.status.iterations && next.canary_weight == self.seen.status.canary_weight)
+        // Flagger leaves -1 behind; a start from zero is no step further than that.
+        let before = self.seen.status.iterations;
+        let more = |next: &&CanaryStatus| next.iterations > before && next.canary_weight == self.seen.status.canary_weight;
+        !self.starts_anew() && self.next.as_ref().is_some_and(more)
     }
 
     /// Further than before: more traffic, or one iteration more, while the canary is judged.

@@ -346,7 +346,11 @@ fn adopt(seen: &Observation, target: &Workload, now: Timestamp) -> Option<Step> 
     if Revision::parse(&seen.status.last_applied_spec).is_some() {
         return None;
     }
-    let failed = seen.status.phase == Phase::Failed && !seen.status.last_applied_spec.is_empty() && !configs_changed(seen);
+    // Configs have sums that every controller computes alike; where none are on record, nothing can be said of them.
+    if seen.status.tracked_configs.is_some() && configs_changed(seen) {
+        return None;
+    }
+    let failed = seen.status.phase == Phase::Failed && !seen.status.last_applied_spec.is_empty();
     if !seen.primary_equals_target && !failed {
         return None;
     }

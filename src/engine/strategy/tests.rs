@@ -169,6 +169,13 @@ fn what_another_controller_left_is_taken_over_without_a_rollout_that_should_not_
         world.run_until(Phase::Succeeded);
         assert!(!world.mutations.iter().any(|m| m == "CopyToPrimary"), "{phase}: it was copied before");
     }
+    let mut configured = foreign(Phase::Succeeded);
+    configured.seen.primary_equals_target = true;
+    configured.seen.configs = Ok(std::collections::BTreeMap::from([("configmap/web".into(), "b".into())]));
+    configured.run_until(Phase::Progressing);
+    let mut waiting = foreign(Phase::WaitingPromotion);
+    (waiting.seen.status.iterations, waiting.seen.route) = (-1, present(Traffic::weight(50)));
+    waiting.run_until(Phase::Succeeded);
     let mut flying = foreign(Phase::Progressing);
     flying.seen.route = present(Traffic::weight(40));
     flying.seen.status.canary_weight = 40;
