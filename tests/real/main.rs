@@ -32,6 +32,7 @@ mod restraint;
 mod rollout;
 mod routers;
 mod rows;
+mod segments;
 mod story_cli;
 mod story_console;
 mod support;

@@ -22,14 +22,18 @@ const MESHES: [(&str, &str); 3] = [("eks", "kubernetes"), ("gke", "istio"), ("ak
 
 /// How a Canary is stepped, and the event that only its strategy has.
 fn strategy(mesh: &str, service: &str) -> (Value, &'static str) {
-    let progressive = (json!({"maxWeight": 30, "stepWeight": 10}), "canary weight 30");
-    let insiders = json!({"iterations": 3, "match": [{"headers": {"cookie": {"regex": "^(.*?;)?(type=insider)(;.*)?$"}}}]});
+    let progressive = (json!({"maxWeight": 50, "stepWeight": 10}), "canary weight 50");
+    let insiders = json!({"iterations": 10, "match": [
+        {"headers": {"user-agent": {"regex": r"^(?!.*Chrome)(?=.*\bSafari\b).*$"}}},
+        {"headers": {"cookie": {"regex": "^(.*?;)?(type=insider)(;.*)?$"}}}]});
     match (mesh, service) {
-        ("istio", "frontend") => (insiders, "canary iteration 3/3"),
-        ("istio", "database") => (json!({"iterations": 3, "mirror": true}), "Stop traffic mirroring and route all traffic to canary"),
+        ("istio", "frontend") => (insiders, "canary iteration 10/10"),
+        ("istio", "database") => (json!({"iterations": 10, "mirror": true}), "Stop traffic mirroring and route all traffic to canary"),
         ("istio", "backend") | ("linkerd", "frontend" | "backend") => progressive,
-        ("kubernetes", _) => (json!({"iterations": 3}), "canary iteration 3/3"),
-        _ => (json!({"iterations": 3}), "Routing all traffic to canary"),
+        ("kubernetes", "frontend" | "backend") => (json!({"iterations": 5}), "canary iteration 5/5"),
+        ("kubernetes", _) => (json!({"iterations": 10}), "canary iteration 10/10"),
+        (_, "cache") => (json!({"iterations": 5}), "Routing all traffic to canary"),
+        _ => (json!({"iterations": 10}), "Routing all traffic to canary"),
     }
 }
 
@@ -120,7 +124,7 @@ fn twelve_old_canaries_from_git_are_promoted_each_by_its_strategy() {
     for (name, mesh) in MESHES {
         commit(&folder.path().join(name), &tree(mesh, &tester, "6.0.1"), "The second release");
     }
-    until_all(&clusters, "Succeeded", 240);
+    until_all(&clusters, "Succeeded", 300);
     for (cluster, (_, mesh)) in clusters.iter().zip(MESHES) {
         for service in SERVICES {
             assert_eq!(cluster.image(&format!("{service}-primary")), "podinfo:6.0.1", "{mesh} {service}");

@@ -39,14 +39,14 @@ struct Router {
     after: fn(&Place),
 }
 
-const GATEWAY_V1BETA1: Resource = ("/apis/gateway.networking.k8s.io/v1beta1", "httproutes");
+pub const GATEWAY_V1BETA1: Resource = ("/apis/gateway.networking.k8s.io/v1beta1", "httproutes");
 const SMI_V1ALPHA1: Resource = ("/apis/split.smi-spec.io/v1alpha1", "trafficsplits");
 const SMI_V1ALPHA2: Resource = ("/apis/split.smi-spec.io/v1alpha2", "trafficsplits");
 const SMI_V1ALPHA3: Resource = ("/apis/split.smi-spec.io/v1alpha3", "trafficsplits");
-const HTTP_PROXIES: Resource = ("/apis/projectcontour.io/v1", "httpproxies");
+pub const HTTP_PROXIES: Resource = ("/apis/projectcontour.io/v1", "httpproxies");
 const TRAEFIK_SERVICES: Resource = ("/apis/traefik.io/v1alpha1", "traefikservices");
-const ROUTE_TABLES: Resource = ("/apis/gateway.solo.io/v1", "routetables");
-const UPSTREAMS: Resource = ("/apis/gloo.solo.io/v1", "upstreams");
+pub const ROUTE_TABLES: Resource = ("/apis/gateway.solo.io/v1", "routetables");
+pub const UPSTREAMS: Resource = ("/apis/gloo.solo.io/v1", "upstreams");
 const APISIX_ROUTES: Resource = ("/apis/apisix.apache.org/v2", "apisixroutes");
 const TRAFFIC_ROUTES: Resource = ("/apis/kuma.io/v1alpha1", "trafficroutes");
 
@@ -263,13 +263,13 @@ fn own_virtual_service() -> Value {
 }
 
 /// The weight of the one in `list` whose name is the canary's. It may be written as text.
-fn share(object: &Value, list: &str, name: &str) -> Option<u64> {
+pub fn share(object: &Value, list: &str, name: &str) -> Option<u64> {
     let is_canary = |name: String| name.starts_with("web-canary") || name.contains("-web-canaryupstream-");
     let found = object.pointer(list)?.as_array()?.iter().find(|one| is_canary(text(one, name)))?;
     found["weight"].as_u64().or_else(|| found["weight"].as_str()?.parse().ok())
 }
 
-fn http_route(route: &Value) -> Option<u64> {
+pub fn http_route(route: &Value) -> Option<u64> {
     share(route, "/spec/rules/0/backendRefs", "/name")
 }
 
@@ -389,7 +389,7 @@ fn is_refused(place: &Place, provider: &str, part: &str) {
 static STAGE: Shared<Stage> = Shared::new();
 
 /// The namespace of one case on the common stage, which ends with the last of them.
-fn on_stage(name: &str, play: impl FnOnce(&Place)) {
+pub fn on_stage(name: &str, play: impl FnOnce(&Place)) {
     let stage = STAGE.get(|| {
         let bed = Bed::up("--clusters every:kubernetes --routers");
         let home = Home::new("routers", &bed.kubeconfig());
