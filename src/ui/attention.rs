@@ -45,7 +45,7 @@ pub fn own_state(canary: &CanaryView) -> State {
         _ if canary.paused.is_some() || reason == Some(Reason::Suspended) => State::Hold,
         Phase::Waiting | Phase::WaitingPromotion => State::Gate,
         _ if !canary.gates.is_empty() || reason == Some(Reason::Gate) => State::Gate,
-        Phase::Progressing if canary.failed_checks > 0 || reason == Some(Reason::CheckFailed) => State::Slo,
+        Phase::Progressing if canary.failed_checks > 0 || matches!(reason, Some(Reason::CheckFailed | Reason::NoData)) => State::Slo,
         Phase::New => State::Wait,
         Phase::Initialized | Phase::Succeeded => State::Ok,
         _ => State::Prog,

@@ -93,7 +93,7 @@ impl Left {
         let place = &self.place;
         place.until(30, "a revision of our own", || self.is_ours());
         place.holds(25, "a canary that is taken over", || place.phase() == phase);
-        assert!(place.has_event(&format!("Adopted web.{} without a rollout", place.namespace)), "{place}: {:?}", place.events());
+        place.tells(&format!("Adopted web.{} without a rollout", place.namespace));
         self.assert_primary_untouched();
         assert_eq!((self.copies(), self.weight(), place.replicas("web")), (vec![], 0, Some(0)), "{place}");
     }

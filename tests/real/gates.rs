@@ -153,9 +153,9 @@ fn all_types(scene: &Scene) {
     }
     for passed in ["Confirm-rollout", "Pre-rollout", "Confirm-traffic-increase", "Confirm-promotion", "Post-rollout"] {
         let hook = passed.to_lowercase();
-        assert!(place.has_event(&format!("Normal {passed} check {hook} passed")), "{place}: {:?}", place.events());
+        place.tells(&format!("Normal {passed} check {hook} passed"));
     }
-    assert!(place.has_event("Normal Rollback hook rollback not signaling a rollback"), "{place}: {:?}", place.events());
+    place.tells("Normal Rollback hook rollback not signaling a rollback");
 }
 
 /// Everything that is an event is told to the hook: in the event's words, of its type, with the time in milliseconds.
@@ -247,7 +247,7 @@ fn holds(scene: &Scene, refused: &Refused, muted: bool) {
     let pods = if refused.phase == "Waiting" { Some(0) } else { Some(1) };
     assert_eq!((place.status("failedChecks"), place.replicas("web")), (json!(0), pods), "{place}");
     let halt = format!("Warning Halt web.{} advancement waiting for {} {}", place.namespace, refused.what, refused.kind);
-    assert!(place.has_event(&halt), "{place}: {:?}", place.events());
+    place.tells(&halt);
     let reports = text(&place.engine(), "/report/1");
     assert!(reports.contains(refused.kind), "{place}: the status says what it waits for: {reports}");
     if muted {
@@ -322,7 +322,7 @@ fn retries(scene: &Scene) {
     place.until(30, "a check that failed", || place.status("failedChecks") == 1);
     assert_eq!((scene.receiver.asked("/rollout").len(), scene.canary_weight()), (1, json!(20)), "{place}: 403 is an answer");
     let failed = format!("Warning Halt web.{} advancement external check rollout failed not now", place.namespace);
-    assert!(place.has_event(&failed), "{place}: {:?}", place.events());
+    place.tells(&failed);
     scene.until_promoted();
 }
 
@@ -340,7 +340,7 @@ fn pre_rollout_fails(scene: &Scene) {
     assert_eq!(scene.receiver.asked("/pre-rollout").len(), 2, "{place}");
     scene.until_rolled_back(30);
     let failed = format!("Warning Halt web.{} advancement pre-rollout check pre-rollout failed not now", place.namespace);
-    assert!(place.has_event(&failed), "{place}: {:?}", place.events());
+    place.tells(&failed);
     place.until(10, "the hook after the rollout", || scene.receiver.asked("/post-rollout").len() == 1);
     assert_eq!(scene.receiver.asked("/post-rollout")[0].phase(), "Failed", "{place}");
     assert_eq!(scene.receiver.asked("/rollout").len(), 0, "{place}");
@@ -385,7 +385,7 @@ fn assert_rolled_back_by_hook(scene: &Scene) {
     let place = &scene.place;
     for event in ["Warning Rollback check rollback passed", &format!("Warning Rolling back web.{} manual webhook invoked", place.namespace)]
     {
-        assert!(place.has_event(event), "{place}: {:?}", place.events());
+        place.tells(event);
     }
     scene.until_alert("Rolling back manual webhook invoked");
     scene.keeps_secrets();
@@ -544,7 +544,7 @@ fn own_rollback(scene: &Scene) {
     assert_eq!(post(&scene.daemon("/rollback/open"), &whom).0, 202, "{place}");
     scene.until_rolled_back(25);
     let event = format!("Warning Rolling back web.{} manual webhook invoked", place.namespace);
-    assert!(place.has_event(&event), "{place}: {:?}", place.events());
+    place.tells(&event);
 }
 
 static STAGE: Shared<Stage> = Shared::new();

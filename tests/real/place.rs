@@ -250,6 +250,11 @@ impl Place {
         }
     }
 
+    /// The event comes: it is published after the status that it is about.
+    pub fn tells(&self, event: &str) {
+        self.until(10, format!("event {event}"), || self.has_event(event));
+    }
+
     /// Whether an object has a Canary for its owner.
     pub fn is_owned(object: &Value) -> bool {
         object["metadata"]["ownerReferences"].as_array().into_iter().flatten().any(|owner| owner["kind"] == "Canary")

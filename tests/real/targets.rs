@@ -71,7 +71,7 @@ fn daemon_set(place: &Place) {
     place.until_phase(30, "Progressing");
     // The deadline is noticed when it is due, not at the next look round.
     place.until_phase(35, "Failed");
-    assert!(place.has_event("exceeded its progressDeadlineSeconds: 15"), "{place}: {:?}", place.events());
+    place.tells("exceeded its progressDeadlineSeconds: 15");
     assert!(rests(), "{place}: {:#}", place.the(DAEMON_SETS, "web"));
     assert!(serves(image(1), 1), "{place}: {:#}", primary());
 

@@ -66,7 +66,7 @@ pub(super) fn canary(scene: &Scene) {
     place.set_image(crate::place::DEPLOYMENTS, "example.com/app:3-bad");
     place.until(40, "weight 20", || weight(place) == Some(20));
     place.until_phase(90, "Failed");
-    assert!(place.has_event(&format!("Halt web.{} advancement error-rate", place.namespace)), "{place}: {:?}", place.events());
+    place.tells(&format!("Halt web.{} advancement error-rate", place.namespace));
     assert_eq!((place.primary(), weight(place), place.replicas("web")), (image(2), Some(0), Some(0)), "{place}");
 }
 
@@ -144,7 +144,7 @@ pub(super) fn linkerd(scene: &Scene) {
     assert_eq!((place.primary(), weight(place)), (image(2), Some(0)), "{place}");
     place.set_image(crate::place::DEPLOYMENTS, "example.com/app:3-bad");
     place.until_phase(120, "Failed");
-    assert!(place.has_event("advancement success-rate"), "{place}: {:?}", place.events());
+    place.tells("advancement success-rate");
     assert_eq!((place.primary(), weight(place), place.replicas("web")), (image(2), Some(0), Some(0)), "{place}");
 }
 
