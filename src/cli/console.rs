@@ -7,6 +7,7 @@ use super::{Failure, Global, Outcome, PATIENCE, output, session};
 use crate::domain::target::Target;
 use crate::session::fleet::Session;
 use crate::session::operations::Operator;
+use crate::session::questions::Desk;
 use crate::session::view::FleetView;
 use crate::ui::{self, Colour, Options, Port};
 
@@ -39,7 +40,15 @@ pub(super) async fn over(session: Arc<Session>, options: Options, warn: bool) ->
     let (operator, outcomes) = Operator::new(Arc::clone(&session), true);
     let view = session.view();
     let clock = session.settings.clock.clone();
-    let port = Port { view: view.clone(), outcomes, clock, send: Box::new(move |command| operator.send(command)) };
+    let (desk, answers) = Desk::new(Arc::clone(&session), Arc::clone(&operator), Box::new(Vec::new));
+    let port = Port {
+        view: view.clone(),
+        outcomes,
+        clock,
+        send: Box::new(move |command| operator.send(command)),
+        answers,
+        ask: Box::new(move |question| desk.ask(question)),
+    };
     let ended = ui::run(port, options).await;
     if warn && session.contexts.iter().any(|c| c.lease().is_some()) {
         let driven: Vec<_> = session.contexts.iter().filter(|c| c.lease().is_some()).map(|c| c.name.as_str()).collect();

@@ -57,6 +57,7 @@ fn stop_signals() -> Result<impl Future<Output = ()>, UiError> {
 struct Open {
     view: bool,
     outcomes: bool,
+    answers: bool,
 }
 
 /// Runs the console on any terminal and any source of input.
@@ -76,7 +77,7 @@ where
     let mut stop = std::pin::pin!(stop);
     let size = terminal.size().map_err(draw_error)?;
     let mut model = Model::new(options, (size.width, size.height), port.clock.now());
-    let mut open = Open { view: true, outcomes: true };
+    let mut open = Open { view: true, outcomes: true, answers: true };
     // What the session knows already belongs to the first frame; nothing is waited for.
     let known = port.view.borrow_and_update().clone();
     feed(&mut model, &port, terminal, Event::View(known))?;
@@ -101,6 +102,10 @@ where
                 open.outcomes = outcome.is_some();
                 outcome.map(Event::Outcome)
             }
+            answer = port.answers.recv(), if open.answers => {
+                open.answers = answer.is_some();
+                answer.map(Event::Answer)
+            }
             () = sleep_until(wake) => (!dirty).then_some(Event::Tick),
         };
         let mut next = event;
@@ -124,13 +129,16 @@ fn ready(port: &mut Port, open: &mut Open) -> Option<Event> {
         return Some(view_event(true, port, open));
     }
     match port.outcomes.try_recv() {
-        Ok(outcome) => Some(Event::Outcome(outcome)),
-        Err(TryRecvError::Disconnected) => {
-            open.outcomes = false;
-            None
-        }
-        Err(TryRecvError::Empty) => None,
+        Ok(outcome) => return Some(Event::Outcome(outcome)),
+        Err(TryRecvError::Disconnected) => open.outcomes = false,
+        Err(TryRecvError::Empty) => {}
     }
+    match port.answers.try_recv() {
+        Ok(answer) => return Some(Event::Answer(answer)),
+        Err(TryRecvError::Disconnected) => open.answers = false,
+        Err(TryRecvError::Empty) => {}
+    }
+    None
 }
 
 fn view_event(alive: bool, port: &mut Port, open: &mut Open) -> Event {
@@ -152,10 +160,12 @@ where
         match effect {
             Effect::Quit => return Ok(true),
             Effect::Repaint => terminal.clear().map_err(draw_error)?,
-            Effect::Send { command, label } => {
+            Effect::Ask(question) => (port.ask)(question),
+            Effect::Send { command, label, batch } => {
                 let id = (port.send)(command);
-                update(model, Message { at: port.clock.now(), event: Event::Sent { id, label } });
+                update(model, Message { at: port.clock.now(), event: Event::Sent { id, label, batch } });
             }
+            Effect::Copy(_) | Effect::Notify { .. } | Effect::HandOver(_) | Effect::OpenEditor { .. } => {}
         }
     }
     Ok(false)

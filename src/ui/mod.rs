@@ -14,13 +14,18 @@
 //! Read `actions.rs` first (the one table of keys, footer, help and prompt), then `update.rs`.
 
 pub mod actions;
+pub mod address;
 pub mod attention;
 mod event_loop;
 pub mod keymap;
 pub mod message;
 pub mod model;
 mod navigate;
+pub mod orders;
 pub mod overlays;
+mod perform;
+pub mod place;
+pub mod rows;
 pub mod screens;
 mod terminal;
 #[cfg(test)]
@@ -29,6 +34,7 @@ pub mod theme;
 pub mod update;
 pub mod verbs;
 pub mod view;
+mod watched;
 pub mod widgets;
 
 use std::fmt;
@@ -43,6 +49,7 @@ pub use self::theme::Colour;
 pub use self::view::snapshot;
 use crate::session::Clock;
 use crate::session::command::{Command, Outcome};
+use crate::session::questions::{Answer, Question};
 use crate::session::view::FleetView;
 
 /// How the console starts.
@@ -76,6 +83,10 @@ pub struct Port {
     pub clock: Clock,
     /// Takes a command and returns the number that its outcomes carry. Must not block.
     pub send: Box<dyn Fn(Command) -> u64 + Send>,
+    /// What questions are answered with.
+    pub answers: mpsc::UnboundedReceiver<Answer>,
+    /// Takes a question. Must not block.
+    pub ask: Box<dyn Fn(Question) + Send>,
 }
 
 impl fmt::Debug for Port {
@@ -106,11 +117,14 @@ pub enum UiError {
     #[error("cannot draw: {0}")]
     Draw(String),
     /// A snapshot of something that is no screen.
-    #[error("`{0}` is no screen: write fleet, help or canary/CONTEXT/NAMESPACE/NAME")]
+    #[error("`{0}` is no screen: write {written}", written = address::WRITTEN)]
     NoSuchScreen(String),
     /// A snapshot of a canary that the fleet does not have.
     #[error("no canary {0} is known; `pilothouse status` lists them")]
     NoSuchCanary(String),
+    /// A snapshot of a context that the fleet does not have.
+    #[error("no context {0} is known; `pilothouse status` lists them")]
+    NoSuchContext(String),
 }
 
 /// Runs the console until the operator leaves or a signal ends it. The terminal is given back on every

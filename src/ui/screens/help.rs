@@ -18,7 +18,7 @@ const TWO_FROM: usize = 116;
 pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
     let lines = lines(model, usize::from(area.width));
     let last = lines.len().saturating_sub(usize::from(area.height));
-    let shown: Vec<Line<'static>> = lines.into_iter().skip(model.scroll.min(last)).collect();
+    let shown: Vec<Line<'static>> = lines.into_iter().skip(model.place.scroll.min(last)).collect();
     frame.render_widget(Paragraph::new(shown), area);
 }
 

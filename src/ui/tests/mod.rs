@@ -1,5 +1,6 @@
 //! The whole console driven by key strings, without a terminal. Read `harness.rs` first.
 
 mod frames;
-mod harness;
+pub mod harness;
+mod screens;
 mod scripts;
