@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::Options;
 use super::actions::Screen;
 use super::attention::{self, RowKey, Wanted};
-use super::keymap::Key;
+use super::keymap::{Key, Keymap};
 use super::overlays::Overlay;
 use super::screens::fleet;
 use super::theme::{Role, Theme};
@@ -91,6 +91,8 @@ const REMEMBERED: usize = 64;
 pub struct Model {
     /// How it was started.
     pub options: Options,
+    /// What keys mean.
+    pub keymap: Keymap,
     /// The present, as the last message told.
     pub now: Timestamp,
     /// Columns and rows of the terminal.
@@ -148,6 +150,7 @@ impl Model {
         let scope = options.contexts.iter().cloned().collect();
         Self {
             options,
+            keymap: Keymap::default(),
             now,
             size,
             view: Arc::default(),

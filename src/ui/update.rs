@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 
 use super::actions::{Action, Id};
 use super::attention::{self, RowKey};
-use super::keymap::{self, Key, Meaning};
+use super::keymap::{Key, Meaning};
 use super::message::{Effect, Event, Message};
 use super::model::{Address, Model};
 use super::navigate::{back, clear, forward, go, mark, move_by, narrow, narrow_to, open, page};
@@ -179,7 +179,7 @@ fn on_key(model: &mut Model, key: Key) -> Vec<Effect> {
     }
     model.pressed.push(key);
     let screen = model.address.screen();
-    match keymap::meaning(screen, &model.pressed) {
+    match model.keymap.meaning(screen, &model.pressed) {
         Meaning::Action(action) => {
             model.pressed.clear();
             perform(model, action)
@@ -253,7 +253,7 @@ fn confirmed(model: &mut Model, confirm: Confirm) -> Vec<Effect> {
     match confirm.ask {
         Ask::Arm => {
             model.armed_until = Some(armed_until(model));
-            model.say(Role::Warn, "armed: verbs are sent once confirmed; W disarms");
+            model.say(Role::Warn, format!("armed: verbs are sent once confirmed; {} disarms", model.keymap.short(Id::Arm)));
             Vec::new()
         }
         Ask::Sync { provider, .. } => send(model, format!("sync {provider}"), Command::Sync { provider }),
@@ -284,7 +284,7 @@ fn bump_confirmed(model: &mut Model, bump: &Bump) -> Vec<Effect> {
 /// Sends, if the console is still armed.
 fn send(model: &mut Model, label: String, command: Command) -> Vec<Effect> {
     if !model.armed() {
-        model.say(Role::Warn, "read-only: press W to arm");
+        model.say(Role::Warn, format!("read-only: press {} to arm", model.keymap.short(Id::Arm)));
         return Vec::new();
     }
     model.say(Role::Busy, format!("» {label} · sent"));
@@ -352,7 +352,7 @@ fn ready(model: &mut Model, id: Id) -> bool {
         return false;
     }
     if !model.armed() {
-        model.say(Role::Warn, "read-only: press W to arm");
+        model.say(Role::Warn, format!("read-only: press {} to arm", model.keymap.short(Id::Arm)));
         return false;
     }
     if let Err(refusal) = verbs::possible(model, id) {
@@ -398,7 +398,7 @@ fn wish(model: &mut Model, text: &str) -> Vec<Effect> {
             }
         }
         None if text.trim().is_empty() => {}
-        None => model.say(Role::Warn, format!("nothing is called “{}”; ? lists what is", text.trim())),
+        None => model.say(Role::Warn, format!("nothing is called “{}”; {} lists what is", text.trim(), model.keymap.short(Id::Help))),
     }
     Vec::new()
 }

@@ -7,7 +7,6 @@ use crate::domain::intent::Verb;
 use crate::session::view::Link;
 use crate::ui::actions::{ACTIONS, Action, Group, Id};
 use crate::ui::attention;
-use crate::ui::keymap;
 use crate::ui::model::{Address, Model};
 use crate::ui::theme::Role;
 use crate::ui::verbs;
@@ -24,9 +23,9 @@ pub fn header(model: &Model, columns: usize) -> Line<'static> {
         Span::styled(format!(" ARMED {} ", countdown(model.armed_for())), theme.style(Role::Armed))
     } else {
         let text = match (long, model.options.read_only) {
-            (true, false) => "RO (W to arm)",
-            (true, true) => "RO (started read-only)",
-            (false, _) => "RO",
+            (true, false) => format!("RO ({} to arm)", model.keymap.short(Id::Arm)),
+            (true, true) => "RO (started read-only)".into(),
+            (false, _) => "RO".into(),
         };
         Span::styled(text, theme.style(Role::Dim))
     };
@@ -138,7 +137,7 @@ pub fn status(model: &Model, columns: usize, quiet: Line<'static>) -> Line<'stat
     if !model.pressed.is_empty() {
         let typed: Vec<String> = model.pressed.iter().map(ToString::to_string).collect();
         let mut spans = vec![Span::styled(format!(" {} … ", typed.join(" ")), theme.style(Role::Key))];
-        for (key, action) in keymap::continuations(model.address.screen(), &model.pressed) {
+        for (key, action) in model.keymap.continuations(model.address.screen(), &model.pressed) {
             spans.push(Span::styled(key.to_string(), theme.style(Role::Key)));
             spans.push(Span::styled(format!(" {} ({})   ", action.title, action.help), theme.style(Role::Text)));
         }
@@ -209,7 +208,7 @@ fn hints(model: &Model) -> Vec<(Id, String, String)> {
         .iter()
         .filter_map(|id| ACTIONS.iter().find(|action| action.id == *id))
         .filter(legal)
-        .map(|action| (action.id, short_key(action), title(model, action)))
+        .map(|action| (action.id, model.keymap.short(action.id), title(model, action)))
         .collect()
 }
 
@@ -224,12 +223,6 @@ fn offered(model: &Model, id: Id) -> bool {
         Id::Open => model.context().is_some_and(|context| !context.canaries.is_empty()),
         _ => true,
     }
-}
-
-/// The first key of an action, control written short.
-#[must_use]
-pub fn short_key(action: &Action) -> String {
-    action.keys.first().map_or_else(String::new, |keys| keys.replace("ctrl-", "^"))
 }
 
 /// The title of an action as it stands: `s` is pause or resume, `W` arms or disarms.
@@ -253,6 +246,6 @@ pub fn next_keys(model: &Model) -> Vec<(String, String)> {
         .filter(|action| {
             action.group == Group::Act && action.id != Id::Arm && action.screens.contains(&screen) && offered(model, action.id)
         })
-        .map(|action| (short_key(action), title(model, action)))
+        .map(|action| (model.keymap.short(action.id), title(model, action)))
         .collect()
 }
