@@ -180,7 +180,7 @@ impl Model {
 
     /// The theme that the options chose.
     #[must_use]
-    pub const fn theme(&self) -> Theme {
+    pub fn theme(&self) -> Theme {
         Theme::new(self.options.colour)
     }
 
