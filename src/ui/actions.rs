@@ -200,7 +200,7 @@ pub const ACTIONS: &[Action] = &[
     act(Id::Retry, "retry", &["r"], "retry", "start the failed revision again", SUBJECTS, Tier::Yes),
     act(Id::Bump, "bump", &["b"], "bump", "move the pin, or all marked pins", PROVIDERS, Tier::Name),
     act(Id::Sync, "sync", &["R"], "sync", "compare git with the cluster now", PROVIDERS, Tier::Yes),
-    act(Id::Stop, "stop", &["!"], "stop the line", "abort every rollout in flight; needs no arming", ALL, Tier::Count),
+    act(Id::Stop, "stop", &["!"], "stop the line", "abort all in flight; needs no arming", ALL, Tier::Count),
     act(Id::Undo, "undo", &["z"], "undo", "take back what waits or was done last", ALL, Tier::Yes),
     act(Id::Arm, "arm", &["W"], "arm", "allow verbs for a while, or forbid them", ALL, Tier::Yes),
     find(Id::Fleet, "fleet", &["1"], "fleet", "every provider by attention", ALL),

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::Options;
 use super::address::Address;
 use super::attention;
-use super::keymap::Key;
+use super::keymap::{Key, Keymap};
 use super::orders::{Delayed, Undo};
 use super::overlays::Overlay;
 use super::place::{Place, Sort};
@@ -70,6 +70,8 @@ struct Gathered {
 pub struct Model {
     /// How it was started.
     pub options: Options,
+    /// What keys mean.
+    pub keymap: Keymap,
     /// The present, as the last message told.
     pub now: Timestamp,
     /// Columns and rows of the terminal.
@@ -134,6 +136,7 @@ impl Model {
         let scope = options.contexts.iter().cloned().collect();
         Self {
             options,
+            keymap: Keymap::default(),
             now,
             size,
             view: Arc::default(),
@@ -167,7 +170,7 @@ impl Model {
 
     /// The theme that the options chose.
     #[must_use]
-    pub const fn theme(&self) -> Theme {
+    pub fn theme(&self) -> Theme {
         Theme::new(self.options.colour)
     }
 

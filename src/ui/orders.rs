@@ -3,6 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::actions::Id;
 use super::message::Effect;
 use super::model::{Model, Sent};
 use super::overlays::Overlay;
@@ -76,7 +77,7 @@ impl When {
 /// Takes confirmed orders, if the console is still armed.
 pub fn place(model: &mut Model, label: String, orders: Vec<Order>, when: When) -> Vec<Effect> {
     if !model.armed() {
-        model.say(Role::Warn, "read-only: press W to arm");
+        model.say(Role::Warn, read_only(model));
         return Vec::new();
     }
     match when {
@@ -88,6 +89,12 @@ pub fn place(model: &mut Model, label: String, orders: Vec<Order>, when: When) -
             Vec::new()
         }
     }
+}
+
+/// Why nothing can be sent, and the key that changes it.
+#[must_use]
+pub fn read_only(model: &Model) -> String {
+    format!("read-only: press {} to arm", model.keymap.short(Id::Arm))
 }
 
 /// Sends what waited long enough. What an order means is looked at once more: the fleet moved on meanwhile.
@@ -194,7 +201,7 @@ pub fn on_outcome(model: &mut Model, outcome: Outcome) {
         if tally.failed + tally.refused > 0 {
             role = Role::Bad;
         }
-        format!("{tally} · ctrl-o lists them")
+        format!("{tally} · {} lists them", model.keymap.short(Id::Outcomes))
     } else {
         pending = state == OutcomeState::Pending;
         let text = format!("{word} {label} · {message}");

@@ -87,7 +87,7 @@ fn quit(model: &mut Model) -> Vec<Effect> {
         && !model.interrupted
     {
         let label = delayed.label.clone();
-        model.say(Role::Warn, format!("{label} is not sent yet: q again leaves without it, z takes it back"));
+        model.say(Role::Warn, format!("{label} is not sent yet: again leaves without it, {} takes it back", model.keymap.short(Id::Undo)));
         model.interrupted = true;
         return Vec::new();
     }
@@ -128,7 +128,7 @@ fn ready(model: &mut Model) -> bool {
         return false;
     }
     if !model.armed() {
-        model.say(Role::Warn, "read-only: press W to arm");
+        model.say(Role::Warn, orders::read_only(model));
         return false;
     }
     true
@@ -221,7 +221,7 @@ pub(super) fn confirmed(model: &mut Model, confirm: Confirm) -> Vec<Effect> {
     match confirm.ask {
         Ask::Arm => {
             model.armed_until = Some(armed_until(model));
-            model.say(Role::Warn, "armed: verbs are sent once confirmed; W disarms");
+            model.say(Role::Warn, format!("armed: verbs are sent once confirmed; {} disarms", model.keymap.short(Id::Arm)));
             Vec::new()
         }
         Ask::Sync(providers) => {

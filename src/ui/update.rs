@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 
 use super::address::Address;
 use super::attention;
-use super::keymap::{self, Key, Meaning};
+use super::keymap::{Key, Meaning};
 use super::message::{Effect, Event, Message};
 use super::model::Model;
 use super::navigate::{move_by, narrow};
@@ -177,7 +177,7 @@ fn on_key(model: &mut Model, key: Key) -> Vec<Effect> {
     }
     model.pressed.push(key);
     let screen = model.address.screen();
-    match keymap::meaning(screen, &model.pressed) {
+    match model.keymap.meaning(screen, &model.pressed) {
         Meaning::Action(action) => {
             model.pressed.clear();
             perform::perform(model, action)

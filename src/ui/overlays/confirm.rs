@@ -13,6 +13,7 @@ use crate::domain::intent::Verb;
 use crate::domain::phase::Phase;
 use crate::domain::target::Target;
 use crate::session::view::{CanaryView, ContextView, DriverView, FleetView};
+use crate::ui::actions::Id;
 use crate::ui::keymap::Key;
 use crate::ui::model::Model;
 use crate::ui::orders::{DELAY, When};
@@ -220,7 +221,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, confirm: &Confirm) {
         let name = if confirm.wants_reason() { "reason !" } else { "reason" };
         lines.push(field(name, &confirm.reason, confirm.in_reason, columns, theme));
     }
-    lines.extend(answer_lines(confirm, columns, theme));
+    lines.extend(answer_lines(model, confirm, columns));
     dialog(frame, theme, role, &title, lines);
 }
 
@@ -236,8 +237,9 @@ fn arm_lines(model: &Model, columns: usize) -> Vec<Line<'static>> {
     let minutes = model.options.arm_for.as_secs().div_ceil(60);
     let scope: Vec<&str> = model.visible().map(|context| context.name.as_str()).collect();
     let text = format!(
-        "Verbs and bumps may be sent to {} for {minutes} min after the last key. Each one still asks. W disarms.",
-        if scope.is_empty() { "no context".to_string() } else { scope.join(", ") }
+        "Verbs and bumps may be sent to {} for {minutes} min after the last key. Each one still asks. {} disarms.",
+        if scope.is_empty() { "no context".to_string() } else { scope.join(", ") },
+        model.keymap.short(Id::Arm)
     );
     wrap(&text, columns, 4).into_iter().map(Line::from).collect()
 }
@@ -318,7 +320,8 @@ pub(super) fn field(name: &str, input: &Input, focused: bool, columns: usize, th
     Line::from(spans)
 }
 
-fn answer_lines(confirm: &Confirm, columns: usize, theme: Theme) -> Vec<Line<'static>> {
+fn answer_lines(model: &Model, confirm: &Confirm, columns: usize) -> Vec<Line<'static>> {
+    let (theme, undo) = (model.theme(), model.keymap.short(Id::Undo));
     let tab = match (confirm.takes_reason(), confirm.in_reason) {
         (false, _) => "",
         (true, false) => " · tab: reason",
@@ -337,7 +340,7 @@ fn answer_lines(confirm: &Confirm, columns: usize, theme: Theme) -> Vec<Line<'st
         None if confirm.in_reason => Line::styled("tab, then y confirms", theme.style(Role::Dim)),
         None => {
             let later = matches!(&confirm.ask, Ask::Verb(ask) if When::of(ask.verb) == When::Later);
-            let how = if later { format!(" confirms; it is sent {DELAY} s later, z takes it back until then") } else { " confirms".into() };
+            let how = if later { format!(" confirms; it is sent {DELAY} s later, {undo} takes it back until then") } else { " confirms".into() };
             Line::from(vec![Span::styled("y", theme.style(Role::Key)), Span::styled(how, theme.style(Role::Dim))])
         }
     };

@@ -15,7 +15,6 @@ use crate::ui::actions::{ACTIONS, Action, Group, Id};
 use crate::ui::address::{self, Address};
 use crate::ui::keymap::Key;
 use crate::ui::model::Model;
-use crate::ui::screens::chrome;
 use crate::ui::theme::Role;
 use crate::ui::verbs;
 use crate::ui::widgets::text::{cut, cut_middle, fit, width};
@@ -104,7 +103,7 @@ impl Completion {
         } else {
             (action.help.to_string(), false)
         };
-        Self { text: action.word.into(), about, key: chrome::short_key(action), refused }
+        Self { text: action.word.into(), about, key: model.keymap.short(action.id), refused }
     }
 }
 

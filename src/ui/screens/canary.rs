@@ -10,6 +10,7 @@ use ratatui::widgets::Paragraph;
 use super::{fleet, outcome_look, rule};
 use crate::domain::phase::Phase;
 use crate::session::view::{CanaryView, ContextView, EventView, SloSeries};
+use crate::ui::actions::Id;
 use crate::ui::attention;
 use crate::ui::model::Model;
 use crate::ui::overlays::confirm::{data_age, driver};
@@ -152,9 +153,9 @@ fn rollout(model: &Model, canary: &CanaryView, columns: usize) -> Vec<Line<'stat
         lines.push(Line::from(vec![
             label("gate", theme),
             Span::styled(format!("◆ {} waits{since}", gate.name), theme.style(Role::Gate)),
-            Span::styled("   a", theme.style(Role::Key)),
+            Span::styled(format!("   {}", model.keymap.short(Id::Approve)), theme.style(Role::Key)),
             Span::styled(" approve  ", theme.style(Role::Dim)),
-            Span::styled("x", theme.style(Role::Key)),
+            Span::styled(model.keymap.short(Id::Reject), theme.style(Role::Key)),
             Span::styled(" reject", theme.style(Role::Dim)),
         ]));
     }

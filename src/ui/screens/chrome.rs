@@ -8,7 +8,6 @@ use crate::session::view::Link;
 use crate::ui::actions::{ACTIONS, Action, Group, Id};
 use crate::ui::address::Address;
 use crate::ui::attention;
-use crate::ui::keymap;
 use crate::ui::model::Model;
 use crate::ui::theme::Role;
 use crate::ui::verbs;
@@ -25,9 +24,9 @@ pub fn header(model: &Model, columns: usize) -> Line<'static> {
         Span::styled(format!(" ARMED {} ", countdown(model.armed_for())), theme.style(Role::Armed))
     } else {
         let text = match (long, model.options.read_only) {
-            (true, false) => "RO (W to arm)",
-            (true, true) => "RO (started read-only)",
-            (false, _) => "RO",
+            (true, false) => format!("RO ({} to arm)", model.keymap.short(Id::Arm)),
+            (true, true) => "RO (started read-only)".into(),
+            (false, _) => "RO".into(),
         };
         Span::styled(text, theme.style(Role::Dim))
     };
@@ -148,7 +147,7 @@ pub fn status(model: &Model, columns: usize, quiet: Line<'static>) -> Line<'stat
     if !model.pressed.is_empty() {
         let typed: Vec<String> = model.pressed.iter().map(ToString::to_string).collect();
         let mut spans = vec![Span::styled(format!(" {} … ", typed.join(" ")), theme.style(Role::Key))];
-        for (key, action) in keymap::continuations(model.address.screen(), &model.pressed) {
+        for (key, action) in model.keymap.continuations(model.address.screen(), &model.pressed) {
             spans.push(Span::styled(key.to_string(), theme.style(Role::Key)));
             spans.push(Span::styled(format!(" {} ({})   ", action.title, action.help), theme.style(Role::Text)));
         }
@@ -160,7 +159,7 @@ pub fn status(model: &Model, columns: usize, quiet: Line<'static>) -> Line<'stat
         let text = format!(" » {}{more} is sent in {left} s", delayed.label);
         return Line::from(vec![
             Span::styled(cut(&text, columns.saturating_sub(20)), theme.style(Role::Warn)),
-            Span::styled("  z", theme.style(Role::Key)),
+            Span::styled(format!("  {}", model.keymap.short(Id::Undo)), theme.style(Role::Key)),
             Span::styled(" takes it back", theme.style(Role::Dim)),
         ]);
     }
@@ -235,7 +234,7 @@ fn hints(model: &Model) -> Vec<(Id, String, String)> {
         .iter()
         .filter_map(|id| ACTIONS.iter().find(|action| action.id == *id))
         .filter(legal)
-        .map(|action| (action.id, short_key(action), title(model, action)))
+        .map(|action| (action.id, model.keymap.short(action.id), title(model, action)))
         .collect()
 }
 
@@ -256,12 +255,6 @@ fn offered(model: &Model, id: Id) -> bool {
         Id::Fleet => model.address != Address::Fleet,
         _ => true,
     }
-}
-
-/// The first key of an action, control written short.
-#[must_use]
-pub fn short_key(action: &Action) -> String {
-    action.keys.first().map_or_else(String::new, |keys| keys.replace("ctrl-", "^"))
 }
 
 /// The title of an action as it stands: `s` is pause or resume, `W` arms or disarms.
@@ -289,7 +282,7 @@ pub fn next_keys(model: &Model) -> Vec<(String, String)> {
                 && action.screens.contains(&screen)
                 && offered(model, action.id)
         })
-        .map(|action| (short_key(action), title(model, action)))
+        .map(|action| (model.keymap.short(action.id), title(model, action)))
         .collect()
 }
 
@@ -316,7 +309,7 @@ pub fn tabs(model: &Model, columns: usize) -> Line<'static> {
         let Some(action) = super::super::actions::action(id) else { continue };
         let here = model.address == address;
         let count = if id == Id::Gates && waiting > 0 { format!("({waiting})") } else { String::new() };
-        left.push(Span::styled(short_key(action), theme.style(Role::Key)));
+        left.push(Span::styled(model.keymap.short(id), theme.style(Role::Key)));
         let role = if here {
             Role::Title
         } else if count.is_empty() {

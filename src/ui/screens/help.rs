@@ -29,16 +29,16 @@ pub fn lines(model: &Model, columns: usize) -> Vec<Line<'static>> {
     if columns < TWO_FROM {
         let mut out = Vec::new();
         for group in Group::ALL {
-            out.extend(group_lines(group, columns, theme));
+            out.extend(group_lines(group, columns, model));
         }
         out.extend(state_lines(columns, theme));
         return out;
     }
     let half = columns / 2;
-    let mut left = group_lines(Group::Act, half, theme);
-    left.extend(group_lines(Group::Find, half, theme));
-    left.extend(group_lines(Group::Console, half, theme));
-    let mut right = group_lines(Group::Move, half, theme);
+    let mut left = group_lines(Group::Act, half, model);
+    left.extend(group_lines(Group::Find, half, model));
+    left.extend(group_lines(Group::Console, half, model));
+    let mut right = group_lines(Group::Move, half, model);
     right.extend(state_lines(half, theme));
     let rows = left.len().max(right.len());
     left.resize(rows, Line::default());
@@ -61,19 +61,22 @@ fn heading(title: &str, note: &str, theme: Theme) -> Line<'static> {
     ])
 }
 
-fn group_lines(group: Group, columns: usize, theme: Theme) -> Vec<Line<'static>> {
+fn group_lines(group: Group, columns: usize, model: &Model) -> Vec<Line<'static>> {
+    let theme = model.theme();
     let note = match group {
         Group::Act => "once armed; Enter never confirms, esc always cancels",
         _ => "",
     };
     let mut out = vec![heading(group.title(), note, theme)];
-    out.extend(ACTIONS.iter().filter(|action| action.group == group).map(|action| action_line(action, columns, theme)));
+    out.extend(ACTIONS.iter().filter(|action| action.group == group).map(|action| action_line(action, columns, model)));
     out.push(Line::default());
     out
 }
 
-fn action_line(action: &Action, columns: usize, theme: Theme) -> Line<'static> {
-    let keys = action.keys.join("  ");
+fn action_line(action: &Action, columns: usize, model: &Model) -> Line<'static> {
+    let theme = model.theme();
+    let keys = model.keymap.keys_of(action.id);
+    let keys = if keys.is_empty() { model.keymap.short(action.id) } else { keys.join("  ") };
     let asks = action.tier.asks();
     let asks = if asks.is_empty() { String::new() } else { format!(" [{asks}]") };
     let room = columns.saturating_sub(3 + 12 + 1 + asks.len() + 1);

@@ -6,6 +6,7 @@ use ratatui::text::{Line, Span};
 
 use super::{chrome, fleet, rule};
 use crate::session::view::{CanaryView, ContextView};
+use crate::ui::actions::Id;
 use crate::ui::model::Model;
 use crate::ui::overlays::confirm::driver;
 use crate::ui::theme::{Role, Theme};
@@ -121,7 +122,7 @@ fn next_line(model: &Model, columns: usize) -> Line<'static> {
     if keys.is_empty() {
         spans.push(Span::styled("nothing to do here", theme.style(Role::Dim)));
     } else if !model.armed() {
-        spans.push(Span::styled("W", theme.style(Role::Key)));
+        spans.push(Span::styled(model.keymap.short(Id::Arm), theme.style(Role::Key)));
         spans.push(Span::styled(" arm, then  ", theme.style(Role::Dim)));
     }
     let mut room = columns.saturating_sub(26);

@@ -188,22 +188,24 @@ mod tests {
         spans.iter().map(|span| span.content.as_ref()).collect()
     }
 
-    const PLAIN: Theme = Theme::new(Colour::None);
+    fn plain() -> Theme {
+        Theme::new(Colour::None)
+    }
 
     #[test]
     fn a_gap_is_a_gap_and_not_zero() {
         let errors = series(Indicator::ErrorRate, Some(1.0), &[Some(0.0), None, Some(0.5)]);
-        assert_eq!(text(&one_row(&errors, 6, PLAIN)), "──▁·▃─");
+        assert_eq!(text(&one_row(&errors, 6, plain())), "──▁·▃─");
         let none = series(Indicator::ErrorRate, Some(1.0), &[None, None]);
-        assert_eq!(text(&one_row(&none, 5, PLAIN)), "──··─");
+        assert_eq!(text(&one_row(&none, 5, plain())), "──··─");
     }
 
     #[test]
     fn the_limit_is_the_middle_and_breaches_are_counted() {
         let errors = series(Indicator::ErrorRate, Some(1.0), &[Some(1.0), Some(1.01), Some(9.0)]);
-        assert_eq!(text(&one_row(&errors, 6, PLAIN)), "─▄▅█!2");
+        assert_eq!(text(&one_row(&errors, 6, plain())), "─▄▅█!2");
         let availability = series(Indicator::Availability, Some(99.0), &[Some(100.0), Some(99.0), Some(98.9), Some(0.0)]);
-        assert_eq!(text(&one_row(&availability, 7, PLAIN)), "─█▅▄▁!2");
+        assert_eq!(text(&one_row(&availability, 7, plain())), "─█▅▄▁!2");
     }
 
     #[test]
@@ -211,18 +213,18 @@ mod tests {
         let mut points = vec![Some(0.1); 40];
         points[7] = Some(1.5);
         let errors = series(Indicator::ErrorRate, Some(1.0), &points);
-        assert_eq!(text(&one_row(&errors, 8, PLAIN)), "─▇▁▁▁▁!1");
+        assert_eq!(text(&one_row(&errors, 8, plain())), "─▇▁▁▁▁!1");
     }
 
     #[test]
     fn three_rows_have_the_limit_between_them() {
         let availability = series(Indicator::Availability, Some(99.0), &[Some(100.0), None, Some(98.5), Some(99.5)]);
-        let [above, rule, below] = three_rows(&availability, 5, PLAIN);
+        let [above, rule, below] = three_rows(&availability, 5, plain());
         assert_eq!(text(&above), " █  ▅");
         assert_eq!(text(&rule), "──·!─");
         assert_eq!(text(&below), "   ▅ ");
         let response = series(Indicator::ResponseTime, Some(500.0), &[Some(250.0), Some(750.0)]);
-        let [above, rule, below] = three_rows(&response, 2, PLAIN);
+        let [above, rule, below] = three_rows(&response, 2, plain());
         assert_eq!([text(&above), text(&rule), text(&below)], [" ▅", "─!", "▅█"]);
     }
 
@@ -230,8 +232,8 @@ mod tests {
     fn words_name_limit_and_range() {
         let response = series(Indicator::ResponseTime, Some(500.0), &[Some(120.0), Some(612.5)]);
         assert_eq!(limit(&response), "limit ≤ 500 ms");
-        assert!(figures(&response, PLAIN).to_string().contains("min 120"));
+        assert!(figures(&response, plain()).to_string().contains("min 120"));
         assert_eq!(limit(&series(Indicator::ErrorRate, None, &[])), "no limit");
-        assert!(figures(&series(Indicator::ErrorRate, None, &[None]), PLAIN).to_string().contains("no data"));
+        assert!(figures(&series(Indicator::ErrorRate, None, &[None]), plain()).to_string().contains("no data"));
     }
 }
