@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use serde::{Deserialize, Serialize};
+
 /// A screen with keys of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Screen {
@@ -74,7 +76,7 @@ impl Group {
 }
 
 /// Names of the actions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the table below says what each one does")]
 pub enum Id {
     Down,
@@ -105,6 +107,7 @@ pub enum Id {
     Sync,
     Help,
     Repaint,
+    Suspend,
     Quit,
     Interrupt,
 }
@@ -160,6 +163,7 @@ pub const ACTIONS: &[Action] = &[
     go(Id::Later, "later", &["]"], "later", "the screen after, in history", ALL),
     own(Id::Help, "help", &["?"], "help", "this page", SUBJECTS),
     own(Id::Repaint, "repaint", &["ctrl-l"], "repaint", "draw the whole screen again", ALL),
+    own(Id::Suspend, "suspend", &["ctrl-z"], "suspend", "back to the shell; fg returns", ALL),
     own(Id::Quit, "quit", &["q"], "quit", "leave the console", FLEET),
     own(Id::Interrupt, "interrupt", &["ctrl-c"], "quit", "twice: leave from anywhere", ALL),
 ];

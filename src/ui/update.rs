@@ -32,6 +32,21 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             on_paste(model, &text);
             Vec::new()
         }
+        Event::Mouse(mouse) => super::mouse::on_mouse(model, &mouse),
+        Event::Told { ok, text } => {
+            model.say(if ok { Role::Good } else { Role::Bad }, text);
+            Vec::new()
+        }
+        Event::Returned { what, ok, message } => {
+            let ended = if message.is_empty() { "done".into() } else { message };
+            model.say(if ok { Role::Good } else { Role::Bad }, format!("{what}: {ended}"));
+            Vec::new()
+        }
+        Event::Broke { report } => {
+            let place = if report.is_empty() { String::new() } else { format!("; report in {report}") };
+            model.say(Role::Bad, format!("a part of Pilothouse panicked: what it watched may stand still, start again{place}"));
+            Vec::new()
+        }
         Event::Resize(width, height) => {
             model.size = (width, height);
             Vec::new()
@@ -300,7 +315,7 @@ fn armed_until(model: &Model) -> jiff::Timestamp {
 }
 
 /// Does what an action says, on the screen where it works.
-fn perform(model: &mut Model, action: &'static Action) -> Vec<Effect> {
+pub(super) fn perform(model: &mut Model, action: &'static Action) -> Vec<Effect> {
     match action.id {
         Id::Down => move_by(model, 1),
         Id::Up => move_by(model, -1),
@@ -326,6 +341,7 @@ fn perform(model: &mut Model, action: &'static Action) -> Vec<Effect> {
         Id::Arm => arm(model),
         Id::Help => go(model, Address::Help),
         Id::Repaint => return vec![Effect::Repaint],
+        Id::Suspend => return vec![Effect::Suspend],
         Id::Quit => return vec![Effect::Quit],
         Id::Interrupt => return interrupt(model),
         Id::Promote | Id::Pause | Id::Abort | Id::Retry | Id::Approve | Id::Reject | Id::Sync => ask(model, action.id),

@@ -9,6 +9,7 @@ use ratatui::layout::{Constraint, Layout};
 use ratatui::text::{Line, Span};
 use ratatui::{Frame, Terminal};
 
+use super::hits::Hits;
 use super::message::{Event, Message};
 use super::model::{Address, Model};
 use super::screens::{canary, chrome, compact, fleet, help};
@@ -20,19 +21,24 @@ use crate::session::view::FleetView;
 
 /// Draws the model.
 pub fn draw(frame: &mut Frame<'_>, model: &Model) {
+    draw_with(frame, model, &mut Hits::default());
+}
+
+/// Draws the model, and notes what stands where.
+pub fn draw_with(frame: &mut Frame<'_>, model: &Model, hits: &mut Hits) {
     let area = frame.area();
     let columns = usize::from(area.width);
     let [top, body, status, bottom] =
         area.layout(&Layout::vertical([Constraint::Length(1), Constraint::Fill(1), Constraint::Length(1), Constraint::Length(1)]));
     frame.render_widget(chrome::header(model, columns), top);
     match &model.address {
-        _ if compact::applies((area.width, area.height)) => compact::draw(frame, model, body),
-        Address::Fleet => fleet::draw(frame, model, body),
+        _ if compact::applies((area.width, area.height)) => compact::draw(frame, model, body, hits),
+        Address::Fleet => fleet::draw(frame, model, body, hits),
         Address::Canary(_) => canary::draw(frame, model, body),
         Address::Help => help::draw(frame, model, body),
     }
     frame.render_widget(chrome::status(model, columns, quiet(model, columns)), status);
-    frame.render_widget(chrome::footer(model, columns), bottom);
+    frame.render_widget(chrome::footer(model, columns, bottom, hits), bottom);
     overlays::draw(frame, model);
     if model.options.ascii {
         theme::to_ascii(frame.buffer_mut());

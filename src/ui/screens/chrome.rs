@@ -1,5 +1,6 @@
 //! What every frame has: scope, state of the connections, armed or not, news, legal keys.
 
+use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::spread;
@@ -7,6 +8,7 @@ use crate::domain::intent::Verb;
 use crate::session::view::Link;
 use crate::ui::actions::{ACTIONS, Action, Group, Id};
 use crate::ui::attention;
+use crate::ui::hits::{Hit, Hits};
 use crate::ui::keymap;
 use crate::ui::model::{Address, Model};
 use crate::ui::theme::Role;
@@ -177,10 +179,10 @@ const FOOTER: [Id; 15] = [
 
 /// The last line: keys that do something here and now.
 #[must_use]
-pub fn footer(model: &Model, columns: usize) -> Line<'static> {
+pub fn footer(model: &Model, columns: usize, area: Rect, hits: &mut Hits) -> Line<'static> {
     let theme = model.theme();
     let mut spans = Vec::new();
-    let mut room = columns.saturating_sub(1);
+    let (mut room, mut column) = (columns.saturating_sub(1), area.x);
     // The way out and the way to help are always there.
     let kept: usize = hints(model).iter().filter(|(id, ..)| is_kept(*id)).map(|(_, key, title)| width(key) + width(title) + 3).sum();
     room = room.saturating_sub(kept);
@@ -192,6 +194,7 @@ pub fn footer(model: &Model, columns: usize) -> Line<'static> {
             }
             room -= wide;
         }
+        column = hits.word(area, column, wide, Hit::Key(id));
         spans.push(Span::styled(format!(" {key}"), theme.style(Role::Key)));
         spans.push(Span::styled(format!(" {title} "), theme.style(Role::Dim)));
     }

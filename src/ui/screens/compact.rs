@@ -7,6 +7,7 @@ use ratatui::widgets::Paragraph;
 
 use super::{chrome, fleet, help};
 use crate::ui::attention::{self, RowKey};
+use crate::ui::hits::{Hits, list};
 use crate::ui::model::{Address, Model};
 use crate::ui::theme::Role;
 use crate::ui::widgets::text::{cut, cut_middle, wrap};
@@ -18,22 +19,23 @@ pub const fn applies((width, height): (u16, u16)) -> bool {
 }
 
 /// Draws the body between header and status line.
-pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
+pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect, hits: &mut Hits) {
     let columns = usize::from(area.width);
     match &model.address {
-        Address::Fleet => frame.render_widget(Paragraph::new(fleet_lines(model, columns, usize::from(area.height))), area),
+        Address::Fleet => frame.render_widget(Paragraph::new(fleet_lines(model, columns, area, hits)), area),
         Address::Canary(_) => frame.render_widget(Paragraph::new(canary_lines(model, columns)), area),
         Address::Help => help::draw(frame, model, area),
     }
 }
 
-fn fleet_lines(model: &Model, columns: usize, height: usize) -> Vec<Line<'static>> {
+fn fleet_lines(model: &Model, columns: usize, area: Rect, hits: &mut Hits) -> Vec<Line<'static>> {
     let theme = model.theme();
     let mut lines = vec![chrome::counters(model, columns)];
     let rows = model.rows();
-    let room = height.saturating_sub(1);
+    let room = usize::from(area.height).saturating_sub(1);
     let selected = model.selection.as_ref().and_then(|row| rows.iter().position(|other| other == row)).unwrap_or(0);
     let first = selected.saturating_sub(room / 2).min(rows.len().saturating_sub(room));
+    hits.rows(list(area, lines.len(), room), first, rows.len());
     for row in rows.iter().skip(first).take(room) {
         let here = model.selection.as_ref() == Some(row);
         let Some(context) = model.view.context(row.context()) else { continue };

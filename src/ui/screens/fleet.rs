@@ -10,6 +10,7 @@ use ratatui::widgets::Paragraph;
 use super::{chrome, preview};
 use crate::session::view::{CanaryView, ContextView, Indicator, Link, SyncState, SyncView};
 use crate::ui::attention::{self, RowKey};
+use crate::ui::hits::{Hits, list};
 use crate::ui::model::Model;
 use crate::ui::theme::{Role, Theme};
 use crate::ui::widgets::glyph::State;
@@ -64,7 +65,7 @@ impl Columns {
 }
 
 /// Draws the screen between header and status line.
-pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
+pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect, hits: &mut Hits) {
     let theme = model.theme();
     let columns = usize::from(area.width);
     let rows = model.rows();
@@ -79,6 +80,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
     let room = usize::from(area.height).saturating_sub(lines.len() + below);
     let selected = model.selection.as_ref().and_then(|row| rows.iter().position(|other| other == row)).unwrap_or(0);
     let first = selected.saturating_sub(room / 2).min(rows.len().saturating_sub(room));
+    hits.rows(list(area, lines.len(), room), first, rows.len());
     for row in rows.iter().skip(first).take(room) {
         let line = match row {
             RowKey::Context(name) => model.view.context(name).map(|context| provider_row(model, context, &widths)),

@@ -63,7 +63,14 @@ impl Harness {
         for effect in update(&mut self.model, message) {
             match effect {
                 Effect::Quit => self.quit = true,
-                Effect::Repaint => {}
+                Effect::Repaint
+                | Effect::Copy(_)
+                | Effect::Notify { .. }
+                | Effect::Title(_)
+                | Effect::Mouse(_)
+                | Effect::Suspend
+                | Effect::HandOver(_)
+                | Effect::OpenEditor { .. } => {}
                 Effect::Send { command, label } => {
                     self.sent.push(command);
                     let id = u64::try_from(self.sent.len()).expect("few commands");

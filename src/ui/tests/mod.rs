@@ -3,3 +3,4 @@
 mod frames;
 mod harness;
 mod scripts;
+mod shell;
