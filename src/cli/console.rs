@@ -9,16 +9,23 @@ use crate::session::fleet::Session;
 use crate::session::operations::Operator;
 use crate::session::questions::Desk;
 use crate::session::view::FleetView;
-use crate::ui::{self, Colour, Options, Port};
+use crate::ui::{self, Colour, Options, Port, Surroundings};
 
 pub(super) fn options(global: &Global) -> Options {
     Options {
         read_only: global.read_only,
         contexts: Vec::new(),
         ascii: global.ascii,
-        colour: Colour::detect(|name| std::env::var(name).ok()),
+        colour: Colour::detect(variable),
+        mouse: !global.no_mouse,
+        surroundings: Surroundings::detect(variable),
+        editor: ["VISUAL", "EDITOR"].into_iter().filter_map(variable).find(|name| !name.trim().is_empty()).unwrap_or_else(|| "vi".into()),
         ..Options::default()
     }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 pub(super) async fn run(global: &Global) -> Outcome {

@@ -87,6 +87,9 @@ struct Global {
     /// Draw ASCII only
     #[arg(long)]
     ascii: bool,
+    /// Leave the mouse to the terminal
+    #[arg(long)]
+    no_mouse: bool,
 }
 
 #[derive(Subcommand, Debug)]

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use serde::{Deserialize, Serialize};
+
 /// A screen with keys of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Screen {
@@ -113,7 +115,7 @@ impl Group {
 }
 
 /// Names of the actions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the table below says what each one does")]
 pub enum Id {
     Down,
@@ -165,6 +167,7 @@ pub enum Id {
     Editor,
     Help,
     Repaint,
+    Suspend,
     Quit,
     Interrupt,
 }
@@ -200,7 +203,7 @@ pub const ACTIONS: &[Action] = &[
     act(Id::Retry, "retry", &["r"], "retry", "start the failed revision again", SUBJECTS, Tier::Yes),
     act(Id::Bump, "bump", &["b"], "bump", "move the pin, or all marked pins", PROVIDERS, Tier::Name),
     act(Id::Sync, "sync", &["R"], "sync", "compare git with the cluster now", PROVIDERS, Tier::Yes),
-    act(Id::Stop, "stop", &["!"], "stop the line", "abort all in flight; needs no arming", ALL, Tier::Count),
+    act(Id::Stop, "stop", &["!"], "stop the line", "abort all in flight, armed or not", ALL, Tier::Count),
     act(Id::Undo, "undo", &["z"], "undo", "take back what waits or was done last", ALL, Tier::Yes),
     act(Id::Arm, "arm", &["W"], "arm", "allow verbs for a while, or forbid them", ALL, Tier::Yes),
     find(Id::Fleet, "fleet", &["1"], "fleet", "every provider by attention", ALL),
@@ -241,6 +244,7 @@ pub const ACTIONS: &[Action] = &[
     own(Id::Editor, "editor", &["e"], "editor", "the object as YAML, in $EDITOR", SUBJECTS),
     own(Id::Help, "help", &["?"], "help", "this page", NOT_HELP),
     own(Id::Repaint, "repaint", &["ctrl-l"], "repaint", "draw the whole screen again", ALL),
+    own(Id::Suspend, "suspend", &["ctrl-z"], "suspend", "back to the shell; fg returns", ALL),
     own(Id::Quit, "quit", &["q"], "quit", "leave the console", FLEET),
     own(Id::Interrupt, "interrupt", &["ctrl-c"], "quit", "twice: leave from anywhere", ALL),
 ];

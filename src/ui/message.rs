@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
+use super::hits::Hit;
 use super::keymap::Key;
 use crate::session::command::{Command, Outcome};
 use crate::session::questions::{Answer, Question};
@@ -25,6 +27,8 @@ pub enum Event {
     Key(Key),
     /// Text was pasted.
     Paste(String),
+    /// The mouse did something.
+    Mouse(Mouse),
     /// The terminal has this many columns and rows.
     Resize(u16, u16),
     /// The fleet looks like this now.
@@ -42,10 +46,54 @@ pub enum Event {
     },
     /// A question was answered.
     Answer(Answer),
+    /// The shell has news of something it was asked to do.
+    Told {
+        /// Whether it came off.
+        ok: bool,
+        /// A sentence.
+        text: String,
+    },
+    /// A program that had the terminal is done.
+    Returned {
+        /// What it was started for.
+        what: String,
+        /// Whether it ended well.
+        ok: bool,
+        /// How it ended, in words; empty where there is nothing to say.
+        message: String,
+    },
+    /// Something outside the console panicked; the report is in this file, where one could be written.
+    Broke {
+        /// Path of the report.
+        report: String,
+    },
     /// The session ended.
     Ended,
     /// Time passed.
     Tick,
+}
+
+/// Something that the mouse did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mouse {
+    /// Column of the cell, from 0.
+    pub column: u16,
+    /// Row of the cell, from 0.
+    pub row: u16,
+    /// What it did.
+    pub kind: MouseKind,
+    /// What the last frame showed there.
+    pub hit: Option<Hit>,
+}
+
+/// What a mouse can do here. Selecting text with shift stays with the terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum MouseKind {
+    /// The left button went down.
+    Press,
+    /// The wheel turned by so many notches, down being positive.
+    Wheel(i8),
 }
 
 /// A program that gets the terminal until it ends.
@@ -86,6 +134,12 @@ pub enum Effect {
         /// A sentence.
         body: String,
     },
+    /// Name the window; the name that it had comes back when the console leaves.
+    Title(String),
+    /// Take the mouse, or leave it to the terminal so that text can be selected.
+    Mouse(bool),
+    /// Stop this process until the shell it was started from continues it.
+    Suspend,
     /// Give the terminal to a program until it ends, and answer with [`Event::Returned`].
     HandOver(HandOver),
     /// Show a text in the operator's editor: a file that is thrown away afterwards.

@@ -17,9 +17,13 @@ pub mod actions;
 pub mod address;
 pub mod attention;
 mod event_loop;
+mod handover;
+pub mod hits;
+mod host;
 pub mod keymap;
 pub mod message;
 pub mod model;
+mod mouse;
 mod navigate;
 pub mod orders;
 pub mod overlays;
@@ -27,6 +31,7 @@ mod perform;
 pub mod place;
 pub mod rows;
 pub mod screens;
+pub mod sequences;
 mod terminal;
 #[cfg(test)]
 mod tests;
@@ -39,12 +44,14 @@ pub mod widgets;
 
 use std::fmt;
 use std::io;
+use std::panic::PanicHookInfo;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
 pub use self::actions::key_table;
+pub use self::sequences::Surroundings;
 pub use self::theme::Colour;
 pub use self::view::snapshot;
 use crate::session::Clock;
@@ -65,11 +72,53 @@ pub struct Options {
     pub colour: Colour,
     /// How long the console stays armed after the last key.
     pub arm_for: Duration,
+    /// Takes the mouse.
+    pub mouse: bool,
+    /// What the terminal is, as far as its environment says.
+    pub surroundings: Surroundings,
+    /// The operator's editor, with its first arguments.
+    pub editor: String,
+    /// Writes the report of a panic.
+    pub crash: Option<Crash>,
+}
+
+/// Writes the report of a panic: given what panicked and the last frame, it answers with the report's
+/// text and the path of its file, which is empty where none could be written.
+#[derive(Clone)]
+pub struct Crash(Arc<Report>);
+
+type Report = dyn Fn(&PanicHookInfo<'_>, &str) -> (String, String) + Send + Sync;
+
+impl Crash {
+    /// One that is written like this.
+    pub fn new(report: impl Fn(&PanicHookInfo<'_>, &str) -> (String, String) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(report))
+    }
+
+    fn report(&self, info: &PanicHookInfo<'_>, frame: &str) -> (String, String) {
+        (self.0)(info, frame)
+    }
+}
+
+impl fmt::Debug for Crash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Crash").finish_non_exhaustive()
+    }
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { read_only: false, contexts: Vec::new(), ascii: false, colour: Colour::default(), arm_for: Duration::from_mins(15) }
+        Self {
+            read_only: false,
+            contexts: Vec::new(),
+            ascii: false,
+            colour: Colour::default(),
+            arm_for: Duration::from_mins(15),
+            mouse: true,
+            surroundings: Surroundings::default(),
+            editor: "vi".into(),
+            crash: None,
+        }
     }
 }
 
@@ -110,9 +159,6 @@ pub enum UiError {
     /// The terminal cannot be set up or read.
     #[error("cannot use the terminal: {0}; run it in a terminal, or use `--snapshot fleet` for one frame as text")]
     Terminal(#[source] io::Error),
-    /// Something in this process panicked; the terminal was given back for its report.
-    #[error("a part of Pilothouse panicked, see above")]
-    Panicked,
     /// A frame cannot be drawn.
     #[error("cannot draw: {0}")]
     Draw(String),

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 
 use super::actions::{self, Action, Id};
 use super::address::Address;
-use super::message::Effect;
+use super::message::{Effect, HandOver};
 use super::model::Model;
 use super::navigate::{back, clear, forward, go, mark, mark_all, mark_range, move_by, narrow, narrow_to, open, page};
 use super::orders::{self, Order, Undo, When};
@@ -72,13 +72,59 @@ pub(super) fn perform(model: &mut Model, action: &'static Action) -> Vec<Effect>
         Id::Stop => stop(model),
         Id::Undo => undo(model),
         Id::Repaint => return vec![Effect::Repaint],
+        Id::Suspend => return vec![Effect::Suspend],
         Id::Quit => return quit(model),
         Id::Interrupt => return interrupt(model),
         Id::Promote | Id::Pause | Id::Abort | Id::Retry | Id::Approve | Id::Reject | Id::Sync => ask(model, action.id),
         Id::Bump => ask_bump(model, ""),
-        Id::Copy | Id::Login | Id::K9s | Id::Editor => {}
+        Id::Copy => return copy(model),
+        Id::K9s => return k9s(model),
+        Id::Editor => return editor(model),
+        Id::Login => {}
     }
     Vec::new()
+}
+
+/// The name of what is under the cursor, or on the screen.
+fn copy(model: &mut Model) -> Vec<Effect> {
+    let text = match &model.place.selection {
+        Some(RowKey::Ref(name)) => Some(name.clone()),
+        Some(RowKey::Event(_, _, message)) => Some(message.clone()),
+        Some(RowKey::Line(number)) => model.log.iter().find(|line| line.number == *number).map(|line| line.text.clone()),
+        _ => model.target().map(ToString::to_string).or_else(|| model.context().map(|context| context.name.clone())),
+    };
+    match text {
+        Some(text) => vec![Effect::Copy(text)],
+        None => {
+            model.say(Role::Warn, "nothing is under the cursor");
+            Vec::new()
+        }
+    }
+}
+
+/// k9s on the same context and namespace; as read-only as this console was started.
+fn k9s(model: &mut Model) -> Vec<Effect> {
+    let Some(context) = model.context() else {
+        model.say(Role::Warn, "k9s opens a context: move to a provider first");
+        return Vec::new();
+    };
+    let mut args = vec!["--context".to_string(), context.name.clone()];
+    match model.target() {
+        Some(target) => args.extend(["--namespace".into(), target.namespace.clone(), "--command".into(), "pods".into()]),
+        None => args.extend(["--all-namespaces".into(), "--command".into(), "canaries".into()]),
+    }
+    if model.options.read_only {
+        args.push("--readonly".into());
+    }
+    vec![Effect::HandOver(HandOver { what: format!("k9s on {}", context.name), program: "k9s".into(), args, env: Vec::new() })]
+}
+
+fn editor(model: &mut Model) -> Vec<Effect> {
+    let Some(target) = model.target().cloned() else {
+        model.say(Role::Warn, "move to a canary first: its object is opened");
+        return Vec::new();
+    };
+    vec![Effect::Ask(Question::Object(target))]
 }
 
 /// Leaves; what waits to be sent would be lost, so that is said first.

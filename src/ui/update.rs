@@ -29,6 +29,21 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             on_paste(model, &text);
             Vec::new()
         }
+        Event::Mouse(mouse) => super::mouse::on_mouse(model, &mouse),
+        Event::Told { ok, text } => {
+            model.say(if ok { Role::Good } else { Role::Bad }, text);
+            Vec::new()
+        }
+        Event::Returned { what, ok, message } => {
+            let ended = if message.is_empty() { "done".into() } else { message };
+            model.say(if ok { Role::Good } else { Role::Bad }, format!("{what}: {ended}"));
+            Vec::new()
+        }
+        Event::Broke { report } => {
+            let place = if report.is_empty() { String::new() } else { format!("; report in {report}") };
+            model.say(Role::Bad, format!("a part of Pilothouse panicked: what it watched may stand still, start again{place}"));
+            Vec::new()
+        }
         Event::Resize(width, height) => {
             model.size = (width, height);
             Vec::new()
@@ -38,10 +53,7 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             close_if_moved(model);
             watched::look(model)
         }
-        Event::Answer(answer) => {
-            on_answer(model, answer);
-            Vec::new()
-        }
+        Event::Answer(answer) => on_answer(model, answer),
         Event::Outcome(outcome) => {
             orders::on_outcome(model, outcome);
             Vec::new()
@@ -219,7 +231,7 @@ fn on_filter_key(model: &mut Model, key: Key) {
 }
 
 /// Takes what the session found out.
-fn on_answer(model: &mut Model, answer: Answer) {
+fn on_answer(model: &mut Model, answer: Answer) -> Vec<Effect> {
     match answer {
         Answer::BumpPlan { provider, to, plan } => {
             if let Some(Overlay::Bump(bump)) = &mut model.overlay {
@@ -232,8 +244,9 @@ fn on_answer(model: &mut Model, answer: Answer) {
             model.log = lines;
         }
         Answer::Object { target, yaml: Err(why) } => model.say(Role::Bad, format!("{target}: {why}")),
-        Answer::Object { yaml: Ok(_), .. } => {}
+        Answer::Object { target, yaml: Ok(text) } => return vec![Effect::OpenEditor { name: format!("{}.yaml", target.name), text }],
     }
+    Vec::new()
 }
 
 fn on_overlay_key(model: &mut Model, key: Key) -> Vec<Effect> {

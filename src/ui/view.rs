@@ -10,6 +10,7 @@ use ratatui::text::{Line, Span};
 use ratatui::{Frame, Terminal};
 
 use super::address::Address;
+use super::hits::Hits;
 use super::message::{Event, Message};
 use super::model::Model;
 use super::screens::{canary, chrome, compact, events, fleet, gates, help, log, provider, versions, why};
@@ -21,6 +22,11 @@ use crate::session::view::FleetView;
 
 /// Draws the model.
 pub fn draw(frame: &mut Frame<'_>, model: &Model) {
+    draw_with(frame, model, &mut Hits::default());
+}
+
+/// Draws the model, and notes what stands where.
+pub fn draw_with(frame: &mut Frame<'_>, model: &Model, hits: &mut Hits) {
     let area = frame.area();
     let columns = usize::from(area.width);
     let tabs = u16::from(chrome::has_tabs((area.width, area.height)));
@@ -33,22 +39,22 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model) {
     ]));
     frame.render_widget(chrome::header(model, columns), top);
     if tabs > 0 {
-        frame.render_widget(chrome::tabs(model, columns), numbers);
+        frame.render_widget(chrome::tabs(model, columns, numbers, hits), numbers);
     }
     match &model.address {
-        _ if compact::applies((area.width, area.height)) => compact::draw(frame, model, body),
-        Address::Fleet => fleet::draw(frame, model, body),
+        _ if compact::applies((area.width, area.height)) => compact::draw(frame, model, body, hits),
+        Address::Fleet => fleet::draw(frame, model, body, hits),
         Address::Canary(_) => canary::draw(frame, model, body),
-        Address::Provider(_) => provider::draw(frame, model, body),
-        Address::Versions => versions::draw(frame, model, body),
-        Address::Gates => gates::draw(frame, model, body),
-        Address::Events => events::draw(frame, model, body),
-        Address::Log => log::draw(frame, model, body),
-        Address::Why(_) => why::draw(frame, model, body),
+        Address::Provider(_) => provider::draw(frame, model, body, hits),
+        Address::Versions => versions::draw(frame, model, body, hits),
+        Address::Gates => gates::draw(frame, model, body, hits),
+        Address::Events => events::draw(frame, model, body, hits),
+        Address::Log => log::draw(frame, model, body, hits),
+        Address::Why(_) => why::draw(frame, model, body, hits),
         Address::Help => help::draw(frame, model, body),
     }
     frame.render_widget(chrome::status(model, columns, quiet(model, columns)), status);
-    frame.render_widget(chrome::footer(model, columns), bottom);
+    frame.render_widget(chrome::footer(model, columns, bottom, hits), bottom);
     overlays::draw(frame, model);
     if model.options.ascii {
         theme::to_ascii(frame.buffer_mut());

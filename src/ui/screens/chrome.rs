@@ -1,5 +1,6 @@
 //! What every frame has: scope, state of the connections, armed or not, news, legal keys.
 
+use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::spread;
@@ -8,6 +9,7 @@ use crate::session::view::Link;
 use crate::ui::actions::{ACTIONS, Action, Group, Id};
 use crate::ui::address::Address;
 use crate::ui::attention;
+use crate::ui::hits::{Hit, Hits};
 use crate::ui::model::Model;
 use crate::ui::theme::Role;
 use crate::ui::verbs;
@@ -202,10 +204,10 @@ const FOOTER: [Id; 21] = [
 
 /// The last line: keys that do something here and now.
 #[must_use]
-pub fn footer(model: &Model, columns: usize) -> Line<'static> {
+pub fn footer(model: &Model, columns: usize, area: Rect, hits: &mut Hits) -> Line<'static> {
     let theme = model.theme();
     let mut spans = Vec::new();
-    let mut room = columns.saturating_sub(1);
+    let (mut room, mut column) = (columns.saturating_sub(1), area.x);
     // The way out and the way to help are always there.
     let kept: usize = hints(model).iter().filter(|(id, ..)| is_kept(*id)).map(|(_, key, title)| width(key) + width(title) + 3).sum();
     room = room.saturating_sub(kept);
@@ -217,6 +219,7 @@ pub fn footer(model: &Model, columns: usize) -> Line<'static> {
             }
             room -= wide;
         }
+        column = hits.word(area, column, wide, Hit::Key(id));
         spans.push(Span::styled(format!(" {key}"), theme.style(Role::Key)));
         spans.push(Span::styled(format!(" {title} "), theme.style(Role::Dim)));
     }
@@ -294,7 +297,7 @@ pub const fn has_tabs((width, height): (u16, u16)) -> bool {
 
 /// The screens that have a number, as one line; the present one stands out.
 #[must_use]
-pub fn tabs(model: &Model, columns: usize) -> Line<'static> {
+pub fn tabs(model: &Model, columns: usize, area: Rect, hits: &mut Hits) -> Line<'static> {
     const TABS: [(Id, Address); 5] = [
         (Id::Fleet, Address::Fleet),
         (Id::Versions, Address::Versions),
@@ -309,7 +312,10 @@ pub fn tabs(model: &Model, columns: usize) -> Line<'static> {
         let Some(action) = super::super::actions::action(id) else { continue };
         let here = model.address == address;
         let count = if id == Id::Gates && waiting > 0 { format!("({waiting})") } else { String::new() };
-        left.push(Span::styled(model.keymap.short(id), theme.style(Role::Key)));
+        let (key, word) = (model.keymap.short(id), format!("{}{count}", action.title));
+        let column = u16::try_from(left.iter().map(Span::width).sum::<usize>()).unwrap_or(u16::MAX);
+        hits.word(area, area.x.saturating_add(column), width(&key) + 1 + width(&word), Hit::Tab(id));
+        left.push(Span::styled(key, theme.style(Role::Key)));
         let role = if here {
             Role::Title
         } else if count.is_empty() {
@@ -322,7 +328,7 @@ pub fn tabs(model: &Model, columns: usize) -> Line<'static> {
             style = style.add_modifier(ratatui::style::Modifier::UNDERLINED);
         }
         left.push(Span::styled(" ", theme.style(Role::Dim)));
-        left.push(Span::styled(format!("{}{count}", action.title), style));
+        left.push(Span::styled(word, style));
         left.push(Span::raw("   "));
     }
     let sort = format!("sort: {} ", model.place.sort.word());

@@ -8,6 +8,7 @@ use ratatui::widgets::Paragraph;
 use super::{chrome, events, fleet, gates, help, list, log, provider, versions, why};
 use crate::ui::address::Address;
 use crate::ui::attention;
+use crate::ui::hits::Hits;
 use crate::ui::model::Model;
 use crate::ui::rows::RowKey;
 use crate::ui::theme::Role;
@@ -20,25 +21,25 @@ pub const fn applies((width, height): (u16, u16)) -> bool {
 }
 
 /// Draws the body between header and status line.
-pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
+pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect, hits: &mut Hits) {
     let columns = usize::from(area.width);
     match &model.address {
-        Address::Fleet => frame.render_widget(Paragraph::new(fleet_lines(model, columns, usize::from(area.height))), area),
+        Address::Fleet => frame.render_widget(Paragraph::new(fleet_lines(model, columns, area, hits)), area),
         Address::Canary(_) => frame.render_widget(Paragraph::new(canary_lines(model, columns)), area),
         Address::Help => help::draw(frame, model, area),
-        Address::Provider(_) => provider::draw(frame, model, area),
-        Address::Versions => versions::draw(frame, model, area),
-        Address::Gates => gates::draw(frame, model, area),
-        Address::Events => events::draw(frame, model, area),
-        Address::Log => log::draw(frame, model, area),
-        Address::Why(_) => why::draw(frame, model, area),
+        Address::Provider(_) => provider::draw(frame, model, area, hits),
+        Address::Versions => versions::draw(frame, model, area, hits),
+        Address::Gates => gates::draw(frame, model, area, hits),
+        Address::Events => events::draw(frame, model, area, hits),
+        Address::Log => log::draw(frame, model, area, hits),
+        Address::Why(_) => why::draw(frame, model, area, hits),
     }
 }
 
-fn fleet_lines(model: &Model, columns: usize, height: usize) -> Vec<Line<'static>> {
+fn fleet_lines(model: &Model, columns: usize, area: Rect, hits: &mut Hits) -> Vec<Line<'static>> {
     let theme = model.theme();
     let mut lines = vec![chrome::counters(model, columns)];
-    for row in list::shown(model, height.saturating_sub(1)) {
+    for row in list::shown(model, area, lines.len(), usize::from(area.height).saturating_sub(1), hits) {
         let here = list::is_here(model, &row.key);
         let Some(context) = row.context(&model.view) else { continue };
         let (state, name, end) = match (&row.key, row.canary(&model.view)) {

@@ -7,13 +7,14 @@ use ratatui::widgets::Paragraph;
 
 use super::list;
 use crate::session::view::{CanaryView, ContextView};
+use crate::ui::hits::Hits;
 use crate::ui::model::Model;
 use crate::ui::rows::Row;
 use crate::ui::theme::Role;
 use crate::ui::widgets::text::{clock_with_seconds, cut, cut_middle, fit};
 
 /// Draws the screen between header and status line.
-pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
+pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect, hits: &mut Hits) {
     let columns = usize::from(area.width);
     let warnings = model
         .rows
@@ -24,7 +25,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
     let heading = format!("   {} {} {}   MESSAGE ", fit("TIME", 9), fit("PROVIDER", 12), fit("CANARY", 20));
     let mut lines = vec![super::rule("events", &note, columns, model.theme()), list::heading(model, heading, columns)];
     let room = usize::from(area.height).saturating_sub(lines.len());
-    for row in list::shown(model, room) {
+    for row in list::shown(model, area, lines.len(), room, hits) {
         lines.extend(row.canary(&model.view).map(|(context, canary)| event_row(model, context, canary, row, columns)));
     }
     if model.rows.is_empty() {

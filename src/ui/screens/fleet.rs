@@ -10,6 +10,7 @@ use ratatui::widgets::Paragraph;
 use super::{chrome, list, preview, strip};
 use crate::session::view::{CanaryView, ContextView, Indicator, Link, SyncState, SyncView};
 use crate::ui::attention;
+use crate::ui::hits::Hits;
 use crate::ui::model::Model;
 use crate::ui::rows::RowKey;
 use crate::ui::theme::{Role, Theme};
@@ -68,7 +69,7 @@ impl Columns {
 }
 
 /// Draws the screen between header and status line.
-pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
+pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect, hits: &mut Hits) {
     let theme = model.theme();
     let columns = usize::from(area.width);
     let mut lines = vec![chrome::counters(model, columns)];
@@ -81,7 +82,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
     let has_preview = has_preview(model);
     let below = if has_preview { usize::from(preview::HEIGHT) } else { 0 };
     let room = usize::from(area.height).saturating_sub(lines.len() + below);
-    for row in list::shown(model, room) {
+    for row in list::shown(model, area, lines.len(), room, hits) {
         let line = match row.canary(&model.view) {
             Some((context, canary)) => Some(canary_row(model, context, canary, &row.key, &widths)),
             None => row.context(&model.view).map(|context| provider_row(model, context, &row.key, &widths)),

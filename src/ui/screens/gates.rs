@@ -9,6 +9,7 @@ use super::{list, preview};
 use crate::domain::target::Target;
 use crate::session::view::{CanaryView, ContextView, Indicator};
 use crate::ui::attention;
+use crate::ui::hits::Hits;
 use crate::ui::model::Model;
 use crate::ui::rows::Row;
 use crate::ui::theme::Role;
@@ -51,7 +52,7 @@ pub fn doubt(model: &Model, target: &Target) -> Option<String> {
 }
 
 /// Draws the screen between header and status line.
-pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
+pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect, hits: &mut Hits) {
     let columns = usize::from(area.width);
     let wide = columns >= 110;
     let oldest = model.rows.iter().filter_map(|row| row.canary(&model.view)?.1.gates.get(row.item)?.since).min();
@@ -64,7 +65,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
     ];
     let below = if usize::from(area.height) > 20 { usize::from(preview::HEIGHT) } else { 0 };
     let room = usize::from(area.height).saturating_sub(lines.len() + below);
-    for row in list::shown(model, room) {
+    for row in list::shown(model, area, lines.len(), room, hits) {
         lines.extend(row.canary(&model.view).map(|(context, canary)| gate_row(model, context, canary, row, columns)));
     }
     if model.rows.is_empty() {

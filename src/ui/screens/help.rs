@@ -37,8 +37,8 @@ pub fn lines(model: &Model, columns: usize) -> Vec<Line<'static>> {
     let half = columns / 2;
     let mut left = group_lines(Group::Act, half, model);
     left.extend(group_lines(Group::Find, half, model));
-    left.extend(group_lines(Group::Console, half, model));
     let mut right = group_lines(Group::Move, half, model);
+    right.extend(group_lines(Group::Console, half, model));
     right.extend(state_lines(half, theme));
     let rows = left.len().max(right.len());
     left.resize(rows, Line::default());

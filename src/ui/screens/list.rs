@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
+use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
+use crate::ui::hits::{self, Hits};
 use crate::ui::model::Model;
 use crate::ui::place::SortBy;
 use crate::ui::rows::{Row, RowKey};
@@ -18,9 +20,11 @@ pub fn window(model: &Model, room: usize) -> Range<usize> {
     first..(first + room).min(count)
 }
 
-/// The rows of [`window`].
-pub fn shown(model: &Model, room: usize) -> &[Row] {
-    model.rows.get(window(model, room)).unwrap_or_default()
+/// The rows of [`window`], one line each below the first `above` lines of `area`, where a click finds them.
+pub fn shown<'a>(model: &'a Model, area: Rect, above: usize, room: usize, hits: &mut Hits) -> &'a [Row] {
+    let window = window(model, room);
+    hits.rows(hits::list(area, above, room), window.start, window.end);
+    model.rows.get(window).unwrap_or_default()
 }
 
 /// Whether the cursor is on a row.

@@ -7,13 +7,14 @@ use ratatui::widgets::Paragraph;
 
 use super::list;
 use crate::session::questions::LogLevel;
+use crate::ui::hits::Hits;
 use crate::ui::model::Model;
 use crate::ui::rows::Row;
 use crate::ui::theme::Role;
 use crate::ui::widgets::text::{clock_with_seconds, cut, fit, wrap};
 
 /// Draws the screen between header and status line.
-pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
+pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect, hits: &mut Hits) {
     let theme = model.theme();
     let columns = usize::from(area.width);
     let follows = if model.place.moved { "G follows what is new" } else { "following" };
@@ -26,7 +27,8 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
     // The whole of the line under the cursor, which its row cuts.
     let whole = selected(model).map(|text| wrap(&text, columns.saturating_sub(2), 3)).unwrap_or_default();
     let room = usize::from(area.height).saturating_sub(lines.len() + whole.len() + 1);
-    lines.extend(list::shown(model, room).iter().map(|row| log_row(model, row, columns)));
+    let shown = list::shown(model, area, lines.len(), room, hits);
+    lines.extend(shown.iter().map(|row| log_row(model, row, columns)));
     if model.rows.is_empty() {
         lines.extend(list::empty(model, "nothing was logged yet"));
     } else {

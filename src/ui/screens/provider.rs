@@ -9,6 +9,7 @@ use super::fleet::{self, Columns};
 use super::{list, preview, rule};
 use crate::session::view::{ContextView, SyncView};
 use crate::ui::attention;
+use crate::ui::hits::{self, Hits};
 use crate::ui::model::Model;
 use crate::ui::overlays::confirm::{data_age, driver};
 use crate::ui::rows::{Row, RowKey};
@@ -16,7 +17,7 @@ use crate::ui::theme::Role;
 use crate::ui::widgets::text::{ago, cut, fit, short, wrap};
 
 /// Draws the screen between header and status line.
-pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
+pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect, hits: &mut Hits) {
     let theme = model.theme();
     let columns = usize::from(area.width);
     let Some(context) = model.context() else {
@@ -38,8 +39,13 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
     let below = if usize::from(area.height) > lines.len() + 8 + usize::from(preview::HEIGHT) { usize::from(preview::HEIGHT) } else { 0 };
     let below = if on_canary(model) { below } else { 0 };
     let room = usize::from(area.height).saturating_sub(lines.len() + below);
-    let canaries: Vec<&Row> = list::shown(model, room).iter().filter(|row| matches!(row.key, RowKey::Canary(_))).collect();
-    for row in &canaries {
+    // The row of the sync stands above, in the tree.
+    let window = list::window(model, room);
+    let above = usize::from(model.rows.get(window.start).is_some_and(|row| matches!(row.key, RowKey::Sync(_))));
+    let window = window.start + above..window.end;
+    hits.rows(hits::list(area, lines.len(), room), window.start, window.end);
+    let canaries: &[Row] = model.rows.get(window).unwrap_or_default();
+    for row in canaries {
         lines.extend(row.canary(&model.view).map(|(context, canary)| fleet::canary_row(model, context, canary, &row.key, &widths)));
     }
     if canaries.is_empty() {

@@ -11,6 +11,7 @@ use ratatui::widgets::Paragraph;
 use super::{list, rule};
 use crate::session::view::{ContextView, SyncView};
 use crate::ui::attention;
+use crate::ui::hits::Hits;
 use crate::ui::model::Model;
 use crate::ui::rows::RowKey;
 use crate::ui::theme::Role;
@@ -54,7 +55,7 @@ impl Stand {
 }
 
 /// Draws the screen between header and status line.
-pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
+pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect, hits: &mut Hits) {
     let theme = model.theme();
     let columns = usize::from(area.width);
     let providers: Vec<&ContextView> = model.visible().filter(|context| context.sync.is_some()).collect();
@@ -79,7 +80,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
     lines.push(list::heading(model, names, columns));
     let detail = 4;
     let room = usize::from(area.height).saturating_sub(lines.len() + detail);
-    for row in list::shown(model, room) {
+    for row in list::shown(model, area, lines.len(), room, hits) {
         let RowKey::Ref(name) = &row.key else { continue };
         let on_offer = model.view.refs.iter().find(|on_offer| on_offer.name == *name);
         let commit = on_offer.map_or_else(|| "–".into(), |on_offer| short(&on_offer.commit));

@@ -6,12 +6,13 @@ use ratatui::text::Line;
 use ratatui::widgets::Paragraph;
 
 use super::fleet;
+use crate::ui::hits::Hits;
 use crate::ui::model::Model;
 use crate::ui::theme::Role;
 use crate::ui::widgets::text::wrap;
 
 /// Draws the screen between header and status line.
-pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
+pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect, hits: &mut Hits) {
     let theme = model.theme();
     let columns = usize::from(area.width);
     let Some((context, canary)) = model.subject() else {

@@ -4,3 +4,4 @@ mod frames;
 pub mod harness;
 mod screens;
 mod scripts;
+mod shell;
