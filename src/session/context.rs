@@ -216,7 +216,8 @@ impl Context {
             tasks.spawn(async move { cluster.watch().await });
         }
         if self.settings.series {
-            tasks.spawn(series::run(Arc::clone(&cluster), source.clone(), Arc::clone(&self.series), self.news()));
+            let inquiry = series::Inquiry::new(Arc::clone(&cluster), source.clone(), self.settings.in_cluster);
+            tasks.spawn(series::run(inquiry, Arc::clone(&self.series), self.news()));
         }
         if let (Some(status), Some(from)) = (&self.sync, self.settings.sync_source(&self.provider)) {
             let this = Arc::clone(&self);

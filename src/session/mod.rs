@@ -11,6 +11,7 @@ pub mod driving;
 pub mod fleet;
 mod herald;
 pub mod operations;
+pub mod plan;
 mod secrets;
 pub mod series;
 pub mod show;
