@@ -9,6 +9,7 @@ pub mod command;
 pub mod context;
 pub mod driving;
 pub mod fleet;
+pub mod happening;
 mod herald;
 pub mod operations;
 pub mod plan;
@@ -16,6 +17,9 @@ mod secrets;
 pub mod series;
 pub mod show;
 pub mod sync;
+#[cfg(test)]
+pub mod testing;
+pub mod timeline;
 pub mod view;
 
 pub use crate::runner::ports::Clock;

@@ -106,7 +106,7 @@ fn recorded(status: &CanaryStatus, foreign: Option<&str>) -> Option<Report> {
     let state = status.engine();
     if let Some((word, message)) = state.report {
         let reason = serde_json::from_value(Value::String(word)).unwrap_or(Reason::Working);
-        return Some(Report::new(reason, clean(&message)));
+        return Some(Report::new(reason, clean(&message)).found(state.finding));
     }
     if status.phase.is_settled() {
         return Some(Report::new(Reason::Settled, "waits for a new revision"));
