@@ -21,5 +21,6 @@ pub mod sync;
 pub mod testing;
 pub mod timeline;
 pub mod view;
+pub mod why;
 
 pub use crate::runner::ports::Clock;
