@@ -11,6 +11,7 @@ mod output;
 mod render;
 mod status;
 mod verbs;
+mod why;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -97,7 +98,12 @@ enum Command {
     /// The fleet: providers, versions, sync, canaries, what needs a human
     Status,
     /// Why one canary stands where it stands
-    Why { target: String },
+    Why {
+        target: String,
+        /// As a Markdown report for an incident
+        #[arg(long)]
+        md: bool,
+    },
     /// Skip the rest of the analysis and make this revision the primary
     Promote { target: String },
     /// Hold the rollout where it is
@@ -215,7 +221,7 @@ async fn run(cli: Cli) -> Outcome {
         Some(Command::Status) => status::status(&global).await,
         Some(Command::Gates) => status::gates(&global).await,
         Some(Command::Versions { providers }) => status::versions(&global, &providers).await,
-        Some(Command::Why { target }) => status::why(&global, &target).await,
+        Some(Command::Why { target, md }) => why::why(&global, &target, md).await,
         Some(Command::Promote { target }) => verbs::verb(&global, Verb::Promote, &target, "").await,
         Some(Command::Pause { target }) => verbs::verb(&global, Verb::Pause, &target, "").await,
         Some(Command::Resume { target }) => verbs::verb(&global, Verb::Resume, &target, "").await,

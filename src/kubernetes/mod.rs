@@ -8,6 +8,7 @@ pub mod access;
 pub mod apply;
 pub mod around;
 pub mod cluster;
+pub mod compare;
 pub mod contexts;
 pub mod crds;
 pub mod error;

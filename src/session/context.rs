@@ -202,9 +202,18 @@ impl Context {
             None => Ok(Source::None),
         };
         made.unwrap_or_else(|error| {
-            lock(&self.problems).push(error.to_string());
+            let mut problems = lock(&self.problems);
+            let problem = error.to_string();
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
             Source::None
         })
+    }
+
+    /// What asks this context's metric servers for courses.
+    pub(super) fn inquiry(&self, cluster: &Arc<Cluster>) -> series::Inquiry {
+        series::Inquiry::new(Arc::clone(cluster), self.source(&cluster.access), self.settings.in_cluster)
     }
 
     async fn live(self: Arc<Self>, cluster: Arc<Cluster>) {
@@ -216,7 +225,8 @@ impl Context {
             tasks.spawn(async move { cluster.watch().await });
         }
         if self.settings.series {
-            tasks.spawn(series::run(Arc::clone(&cluster), source.clone(), Arc::clone(&self.series), self.news()));
+            let inquiry = self.inquiry(&cluster);
+            tasks.spawn(series::run(inquiry, Arc::clone(&self.series), self.news()));
         }
         if let (Some(status), Some(from)) = (&self.sync, self.settings.sync_source(&self.provider)) {
             let this = Arc::clone(&self);

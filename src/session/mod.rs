@@ -9,13 +9,19 @@ pub mod command;
 pub mod context;
 pub mod driving;
 pub mod fleet;
+pub mod happening;
 mod herald;
 pub mod operations;
 pub mod questions;
+pub mod plan;
 mod secrets;
 pub mod series;
 pub mod show;
 pub mod sync;
+#[cfg(test)]
+pub mod testing;
+pub mod timeline;
 pub mod view;
+pub mod why;
 
 pub use crate::runner::ports::Clock;

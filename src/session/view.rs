@@ -209,12 +209,24 @@ pub struct CanaryView {
     pub report: Option<Report>,
     /// Gates that wait for a human.
     pub gates: Vec<GateView>,
+    /// The weights that the analysis goes through, as planned; empty for strategies that count iterations.
+    pub steps: Vec<u32>,
+    /// The metric checks, in the order of the Canary.
+    pub metrics: Vec<MetricView>,
+    /// The webhooks, in the order of the Canary, and after them the gates that a human opens.
+    pub hooks: Vec<HookView>,
+    /// Requests are mirrored to the canary before the first traffic.
+    pub mirror: bool,
+    /// Requests are chosen by what they carry (A/B testing).
+    pub matched: bool,
     /// Name of the target.
     pub target: String,
     /// Image of the first container of the target and of the primary.
     pub target_image: Option<String>,
     pub primary_image: Option<String>,
     pub revision: String,
+    /// The revision that the primary runs, as its driver recorded it; empty before the first.
+    pub promoted_revision: String,
     /// Someone other than us drives this one; the reason.
     pub foreign: Option<String>,
     pub slo: Vec<SloSeries>,
@@ -224,6 +236,33 @@ pub struct CanaryView {
     pub verdicts: Vec<Verdict>,
     /// `resourceVersion`, for verbs that must not act on what has moved on.
     pub resource_version: String,
+}
+
+/// One metric check of the analysis.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MetricView {
+    pub name: String,
+    /// `NAMESPACE/NAME` of its `MetricTemplate`; none for built-in checks and inline queries.
+    pub template: Option<String>,
+    pub min: Option<f64>,
+    pub max: Option<f64>,
+    /// The window that it looks back, as written.
+    pub interval: Option<String>,
+}
+
+/// One webhook, or a gate without one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HookView {
+    /// Empty for a gate that only a human opens.
+    pub name: String,
+    /// Flagger's webhook type.
+    pub kind: String,
+    /// Scheme, host and path: credentials and query are left out. Empty for a gate that only a human opens.
+    pub url: String,
+    /// It keeps the rollout where it is until it says yes.
+    pub gate: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -259,9 +298,12 @@ pub enum Indicator {
     Availability,
     ErrorRate,
     ResponseTime,
+    /// A check by a `MetricTemplate`; its series has the name.
+    Custom,
 }
 
 impl Indicator {
+    /// The built-in ones.
     pub const ALL: [Self; 3] = [Self::Availability, Self::ErrorRate, Self::ResponseTime];
 
     #[must_use]
@@ -270,6 +312,7 @@ impl Indicator {
             Self::Availability => "availability",
             Self::ErrorRate => "error rate",
             Self::ResponseTime => "response time",
+            Self::Custom => "custom",
         }
     }
 
@@ -278,10 +321,11 @@ impl Indicator {
         match self {
             Self::Availability | Self::ErrorRate => "%",
             Self::ResponseTime => "ms",
+            Self::Custom => "",
         }
     }
 
-    /// Availability must stay above its limit, the others below.
+    /// Availability must stay above its limit, the others below; a custom one as its series says.
     #[must_use]
     pub const fn limit_is_minimum(self) -> bool {
         matches!(self, Self::Availability)
@@ -293,24 +337,68 @@ impl Indicator {
 #[serde(rename_all = "camelCase")]
 pub struct SloSeries {
     pub indicator: Indicator,
+    /// What to call it: the indicator's word, or the name of the metric.
+    pub name: String,
     /// The limit of the Canary's analysis, in the indicator's unit.
     pub limit: Option<f64>,
+    /// For custom ones that have two limits: the lower one, while `limit` is the upper.
+    pub floor: Option<f64>,
+    /// For custom ones: `limit` is a minimum.
+    pub minimum: bool,
     /// Oldest first.
     pub points: Vec<Option<f64>>,
+    /// The primary's at the same moments; empty where it was not asked for.
+    pub primary: Vec<Option<f64>>,
     /// Seconds between two points.
     pub step: u64,
+    /// The `PromQL` that was asked; empty where there is none.
+    pub query: String,
+    /// The last query failed for this reason: the points are not known, which is something else than no data.
+    pub failed: Option<String>,
 }
 
 impl SloSeries {
+    /// A series of the canary alone.
+    #[must_use]
+    pub fn new(indicator: Indicator, limit: Option<f64>, points: Vec<Option<f64>>, step: u64) -> Self {
+        Self {
+            indicator,
+            name: indicator.word().into(),
+            limit,
+            floor: None,
+            minimum: indicator.limit_is_minimum(),
+            points,
+            primary: Vec::new(),
+            step,
+            query: String::new(),
+            failed: None,
+        }
+    }
+
     /// The newest value, `None` where the newest point has no data.
     #[must_use]
     pub fn now(&self) -> Option<f64> {
         self.points.last().copied().flatten()
     }
 
+    /// Whether values must stay above the limit.
+    #[must_use]
+    pub const fn limit_is_minimum(&self) -> bool {
+        self.minimum || self.indicator.limit_is_minimum()
+    }
+
     /// Whether `value` breaks the limit.
     #[must_use]
     pub fn breaks(&self, value: f64) -> bool {
-        self.limit.is_some_and(|limit| if self.indicator.limit_is_minimum() { value < limit } else { value > limit })
+        self.limit.is_some_and(|limit| if self.limit_is_minimum() { value < limit } else { value > limit })
+            || self.floor.is_some_and(|floor| value < floor)
+    }
+
+    /// The share of points that have data, 0 to 1; 0 where there are no points.
+    #[must_use]
+    pub fn coverage(&self) -> f64 {
+        let known = u32::try_from(self.points.iter().flatten().count()).unwrap_or(u32::MAX);
+        let all = u32::try_from(self.points.len()).unwrap_or(u32::MAX).max(1);
+        f64::from(known) / f64::from(all)
     }
 }

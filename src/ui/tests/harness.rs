@@ -216,10 +216,16 @@ pub fn canary(name: &str, phase: Phase, router: &str) -> CanaryView {
         paused: None,
         report: None,
         gates: Vec::new(),
+        steps: vec![10, 20, 30, 40, 50],
+        metrics: Vec::new(),
+        hooks: Vec::new(),
+        mirror: false,
+        matched: false,
         target: "web".into(),
         target_image: Some("shop/frontend:v2.10.0".into()),
         primary_image: Some("shop/frontend:v2.9.1".into()),
         revision: "7d4f9c1b5f".into(),
+        promoted_revision: "6c9d8b4a1e".into(),
         foreign: None,
         slo: Vec::new(),
         events: Vec::new(),
@@ -231,7 +237,7 @@ pub fn canary(name: &str, phase: Phase, router: &str) -> CanaryView {
 fn series(indicator: Indicator, limit: f64, points: &[f64]) -> SloSeries {
     let mut points: Vec<Option<f64>> = points.iter().map(|value| Some(*value)).collect();
     points.insert(3, None);
-    SloSeries { indicator, limit: Some(limit), points, step: 10 }
+    SloSeries::new(indicator, Some(limit), points, 10)
 }
 
 pub fn frontend() -> CanaryView {
