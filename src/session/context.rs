@@ -1,6 +1,7 @@
 //! One context: connect, watch, drive where told to, and say how it stands. It never ends by itself, and
 //! nothing it does can delay another.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -445,6 +446,10 @@ impl Context {
             sync: self.sync.as_ref().map(|s| s.get()),
             canaries: cluster.as_ref().map(|c| show::canaries(c, &self.reports, &self.series)).unwrap_or_default(),
             problems,
+            aliases: Vec::new(),
+            credential: None,
+            permissions: BTreeMap::new(),
+            remembered: None,
         })
     }
 
