@@ -3,7 +3,7 @@
 //! Plain data, cheap to clone, serialisable; every string in it has been cleaned of control characters
 //! where it entered. Whoever draws it derives nothing: reasons come from the engine as they are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -159,18 +159,22 @@ pub enum Permission {
     Denied {
         /// What is refused, and the API server's reason where it gave one.
         why: String,
+        /// Only in these namespaces; empty is everywhere.
+        namespaces: BTreeSet<String>,
     },
     /// Not asked yet, or the API server does not say; it keeps nobody from trying.
     Unknown,
 }
 
 impl Permission {
-    /// Why not, where it is known that not.
+    /// Why not in `namespace`, where it is known that not; without a namespace, why nowhere.
     #[must_use]
-    pub fn denial(&self) -> Option<&str> {
+    pub fn denial(&self, namespace: Option<&str>) -> Option<&str> {
         match self {
-            Self::Denied { why } => Some(why),
-            Self::Allowed | Self::Unknown => None,
+            Self::Denied { why, namespaces } if namespaces.is_empty() || namespace.is_some_and(|name| namespaces.contains(name)) => {
+                Some(why)
+            }
+            Self::Denied { .. } | Self::Allowed | Self::Unknown => None,
         }
     }
 }
