@@ -306,3 +306,6 @@ impl LoginCommand {
         Some(Self { program: call.program.clone(), args: call.args.clone(), env, hint, prints_secret: true })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -149,3 +149,62 @@ pub(super) fn half_written(known: &Kubeconfig, next: &Kubeconfig) -> Option<Stri
     let lost = dangling(next).into_iter().find(|name| !before.contains(name))?;
     Some(format!("context {} names a cluster or a user that is gone", clean(&lost)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kubernetes::contexts::Contexts;
+
+    /// Contexts as `NAME CLUSTER USER NAMESPACE`, clusters as `NAME SERVER`.
+    fn kubeconfig(current: &str, clusters: &[&str], contexts: &[&str]) -> String {
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let clusters: Vec<_> = clusters.iter().map(|c| words(c)).collect();
+        let contexts: Vec<_> = contexts.iter().map(|c| words(c)).collect();
+        let users: std::collections::BTreeSet<&String> = contexts.iter().map(|c| &c[2]).collect();
+        serde_json::json!({"apiVersion": "v1", "kind": "Config", "current-context": current,
+            "clusters": clusters.iter().map(|c| serde_json::json!({"name": c[0], "cluster": {"server": c[1]}})).collect::<Vec<_>>(),
+            "users": users.iter().map(|u| serde_json::json!({"name": u, "user": {"token": u}})).collect::<Vec<_>>(),
+            "contexts": contexts.iter().map(|c| serde_json::json!({"name": c[0],
+                "context": {"cluster": c[1], "user": c[2], "namespace": c[3]}})).collect::<Vec<_>>()})
+        .to_string()
+    }
+
+    fn rows(text: &str, wanted: &[&str]) -> Vec<String> {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), text).expect("it is written");
+        let wanted: Vec<String> = wanted.iter().map(|name| (*name).to_owned()).collect();
+        let rows = Contexts::read(Some(file.path())).expect("it is read").rows(&wanted);
+        rows.into_iter().map(|row| format!("{}={}", row.name, row.aliases.join(","))).collect()
+    }
+
+    const CLUSTERS: [&str; 4] =
+        ["one https://a.example", "same https://A.example:443/", "two https://b.example", "path https://a.example/k8s/2"];
+
+    #[test]
+    fn contexts_of_one_cluster_are_one_row() {
+        let contexts = ["dev one dan app", "ops same olga kube-system", "dev2 one dan web", "far two dan app", "sub path dan app"];
+        let file = |current: &str| kubeconfig(current, &CLUSTERS, &contexts);
+        assert_eq!(rows(&file(""), &[]), ["dev=ops,dev2", "far=", "sub="]);
+        assert_eq!(rows(&file("ops"), &[]), ["ops=dev,dev2", "far=", "sub="]);
+        // Who names a context gets it, and not another user of the cluster.
+        assert_eq!(rows(&file("ops"), &["dev2"]), ["dev2=dev"]);
+        assert_eq!(rows(&file(""), &["ops"]), ["ops="]);
+        assert_eq!(rows(&file(""), &["far", "ops", "dev"]), ["far=", "ops=dev"]);
+        assert_eq!(rows(&file(""), &["nowhere", "far"]), ["nowhere=", "far="]);
+    }
+
+    #[test]
+    fn half_a_file_is_told_from_a_shorter_one() {
+        let read = |text: &str| Kubeconfig::from_yaml(text).expect("it parses");
+        let known = read(&kubeconfig("", &CLUSTERS, &["a one dan app", "b two olga app"]));
+        assert_eq!(half_written(&known, &read(&kubeconfig("", &CLUSTERS, &["b two olga app"]))), None);
+        assert_eq!(half_written(&known, &read(&kubeconfig("", &CLUSTERS, &["c two new app"]))), None);
+        let cut = half_written(&known, &read(&kubeconfig("", &CLUSTERS[..1], &["a one dan app", "b two olga app"])));
+        assert!(cut.is_some_and(|why| why.contains("context b")));
+        let text = "apiVersion: v1\nclusters:\n- name: one\n  cluster: {server: https://a.example}\n";
+        assert!(half_written(&known, &read(text)).is_some_and(|why| why.contains("kind")));
+        // What was broken before is no news.
+        let broken = read(&kubeconfig("", &CLUSTERS[..1], &["a one dan app", "b two olga app"]));
+        assert_eq!(half_written(&broken, &broken), None);
+    }
+}

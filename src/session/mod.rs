@@ -22,3 +22,6 @@ pub mod sync;
 pub mod view;
 
 pub use crate::runner::ports::Clock;
+
+#[cfg(test)]
+mod tests;
