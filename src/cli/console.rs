@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::sync::Arc;
 
-use super::{Failure, Global, Outcome, PATIENCE, output, session};
+use super::{Failure, Global, Outcome, PATIENCE, output, remembering_session, session};
 use crate::domain::target::Target;
 use crate::session::fleet::Session;
 use crate::session::operations::Operator;
@@ -30,7 +30,7 @@ fn variable(name: &str) -> Option<String> {
 
 pub(super) async fn run(global: &Global) -> Outcome {
     needs_terminal()?;
-    let session = session(global, global.drive, true)?;
+    let session = remembering_session(global, global.drive)?;
     over(session, options(global), true).await
 }
 
@@ -57,8 +57,9 @@ pub(super) async fn over(session: Arc<Session>, options: Options, warn: bool) ->
         ask: Box::new(move |question| desk.ask(question)),
     };
     let ended = ui::run(port, options).await;
-    if warn && session.contexts.iter().any(|c| c.lease().is_some()) {
-        let driven: Vec<_> = session.contexts.iter().filter(|c| c.lease().is_some()).map(|c| c.name.as_str()).collect();
+    let contexts = session.contexts();
+    if warn && contexts.iter().any(|c| c.lease().is_some()) {
+        let driven: Vec<_> = contexts.iter().filter(|c| c.lease().is_some()).map(|c| c.name.as_str()).collect();
         let flying = in_flight(&view.borrow(), &driven);
         if !flying.is_empty() {
             output::complain(&format!("rollouts in flight, which nobody drives until the next driver comes: {}", flying.join(", ")));

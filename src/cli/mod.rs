@@ -7,6 +7,7 @@ mod bump;
 mod console;
 mod crds;
 mod demo;
+mod login;
 mod output;
 mod render;
 mod status;
@@ -139,6 +140,14 @@ enum Command {
         #[arg(long = "provider", required = true, value_name = "NAME")]
         providers: Vec<String>,
     },
+    /// Log in to contexts whose credential plugin waits for a person
+    Login {
+        /// Contexts; all that have such a plugin when none is named
+        contexts: Vec<String>,
+        /// Only those whose plugin gives no credential now
+        #[arg(long)]
+        expired: bool,
+    },
     /// Render a kustomization: a folder, or a URL with ?ref=
     Render { path: String },
     /// The CRDs of group flagger.app: printed, or installed into every context
@@ -230,6 +239,7 @@ async fn run(cli: Cli) -> Outcome {
         Some(Command::Approve { target, gate }) => verbs::verb(&global, Verb::Approve, &target, &gate).await,
         Some(Command::Reject { target, gate }) => verbs::verb(&global, Verb::Reject, &target, &gate).await,
         Some(Command::Bump { reference, providers }) => bump::bump(&global, &reference, &providers).await,
+        Some(Command::Login { contexts, expired }) => login::login(&global, &contexts, expired).await,
         Some(Command::Render { path }) => render::render(&path).await,
         Some(Command::Crds { install }) => crds::crds(&global, install).await,
         Some(Command::Demo(demo)) => demo::run(&global, &demo).await,
@@ -255,7 +265,7 @@ fn settings(global: &Global, drive: bool, series: bool) -> Result<Settings, Fail
         lease_namespace: global.lease_namespace.clone(),
         drive: drive && !global.read_only,
         series,
-        interactive: false,
+        remember: None,
         in_cluster: std::env::var_os("KUBERNETES_SERVICE_HOST").is_some(),
         cache: config::cache_folder(),
         identity: identity(),
@@ -267,6 +277,14 @@ fn settings(global: &Global, drive: bool, series: bool) -> Result<Settings, Fail
 
 fn session(global: &Global, drive: bool, series: bool) -> Result<std::sync::Arc<Session>, Failure> {
     let (settings, contexts) = (settings(global, drive, series)?, contexts(global)?);
+    Session::start(settings, contexts).map_err(Failure::usage)
+}
+
+/// A session for the console: the fleet of the last one is shown until the live one arrives.
+fn remembering_session(global: &Global, drive: bool) -> Result<std::sync::Arc<Session>, Failure> {
+    let (mut settings, contexts) = (settings(global, drive, true)?, contexts(global)?);
+    let fleet_file = global.config.clone().or_else(config::default_fleet_file).unwrap_or_default();
+    settings.remember = contexts.key().map(|key| format!("{key}\n{}", fleet_file.display()));
     Session::start(settings, contexts).map_err(Failure::usage)
 }
 

@@ -11,9 +11,13 @@ pub mod driving;
 pub mod fleet;
 pub mod happening;
 mod herald;
+pub mod login;
 pub mod operations;
 pub mod questions;
 pub mod plan;
+mod permissions;
+pub mod remembered;
+mod roster;
 mod secrets;
 pub mod series;
 pub mod show;
@@ -25,3 +29,6 @@ pub mod view;
 pub mod why;
 
 pub use crate::runner::ports::Clock;
+
+#[cfg(test)]
+mod tests;

@@ -3,10 +3,11 @@
 //! Plain data, cheap to clone, serialisable; every string in it has been cleaned of control characters
 //! where it entered. Whoever draws it derives nothing: reasons come from the engine as they are.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::intent::Verdict;
 use crate::domain::phase::Phase;
@@ -14,7 +15,7 @@ use crate::domain::target::{CanaryKey, Target};
 use crate::engine::report::Report;
 
 /// The fleet as last seen.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FleetView {
     /// In the order of the fleet file, or of the kubeconfig.
@@ -31,9 +32,10 @@ impl FleetView {
         self.contexts.iter().map(|context| &**context)
     }
 
+    /// The row of the context `name`, which may be an alias.
     #[must_use]
     pub fn context(&self, name: &str) -> Option<&ContextView> {
-        self.each().find(|c| c.name == name)
+        self.each().find(|c| c.name == name).or_else(|| self.each().find(|c| c.is_called(name)))
     }
 
     #[must_use]
@@ -43,7 +45,7 @@ impl FleetView {
 }
 
 /// A ref that a pin may be moved to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RefView {
     pub name: String,
@@ -53,7 +55,7 @@ pub struct RefView {
 }
 
 /// One kubeconfig context, with the provider that the fleet file puts on it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ContextView {
     /// The kubeconfig context.
@@ -74,10 +76,111 @@ pub struct ContextView {
     pub canaries: Vec<CanaryView>,
     /// Things an operator should know of this context: missing CRDs, refused watches, no metrics.
     pub problems: Vec<String>,
+    /// Other kubeconfig contexts that lead to the same cluster, and are this row.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// What is known of the credential; absent where the kubeconfig has none.
+    #[serde(default)]
+    pub credential: Option<CredentialView>,
+    /// What we may do there, as the API server foretold it.
+    #[serde(default)]
+    pub permissions: BTreeMap<Need, Permission>,
+    /// The canaries are of an earlier session, which saw them last then; gone once the cluster has answered.
+    #[serde(default)]
+    pub remembered: Option<Timestamp>,
+}
+
+impl ContextView {
+    /// Whether the row is called `name`: by its context or by an alias of it.
+    #[must_use]
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.aliases.iter().any(|alias| alias == name)
+    }
+
+    /// What is known of `need`.
+    #[must_use]
+    pub fn permission(&self, need: Need) -> &Permission {
+        self.permissions.get(&need).unwrap_or(&Permission::Unknown)
+    }
+}
+
+/// The credential of a context.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CredentialView {
+    /// Name of the exec credential plugin, without its folder.
+    pub plugin: Option<String>,
+    /// When it ends: of a plugin's answer, of a token, or of a client certificate.
+    pub expires: Option<Timestamp>,
+    /// A person may log in for it at a terminal.
+    pub interactive: bool,
+    /// Who the kubeconfig says that one is: the name of its user entry.
+    pub user: String,
+}
+
+impl CredentialView {
+    /// Time until it ends at `now`; negative once it has.
+    #[must_use]
+    pub fn left(&self, now: Timestamp) -> Option<jiff::SignedDuration> {
+        self.expires.map(|at| at.duration_since(now))
+    }
+}
+
+/// What verbs need from a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Need {
+    /// To send an operator's verb: patch canaries.
+    Verbs,
+    /// To drive: hold the Lease, and write what a rollout writes.
+    Drive,
+    /// To sync: apply and prune workloads.
+    Sync,
+}
+
+impl Need {
+    pub const ALL: [Self; 3] = [Self::Verbs, Self::Drive, Self::Sync];
+
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Verbs => "verbs",
+            Self::Drive => "drive",
+            Self::Sync => "sync",
+        }
+    }
+}
+
+/// Whether we may.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "answer")]
+pub enum Permission {
+    Allowed,
+    Denied {
+        /// What is refused, and the API server's reason where it gave one.
+        why: String,
+        /// Only in these namespaces; empty is everywhere.
+        namespaces: BTreeSet<String>,
+    },
+    /// Not asked yet, or the API server does not say; it keeps nobody from trying.
+    Unknown,
+}
+
+impl Permission {
+    /// Why not in `namespace`, where it is known that not; without a namespace, why nowhere.
+    #[must_use]
+    pub fn denial(&self, namespace: Option<&str>) -> Option<&str> {
+        match self {
+            Self::Denied { why, namespaces } if namespaces.is_empty() || namespace.is_some_and(|name| namespaces.contains(name)) => {
+                Some(why)
+            }
+            Self::Denied { .. } | Self::Allowed | Self::Unknown => None,
+        }
+    }
 }
 
 /// How the connection stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "state")]
 pub enum Link {
     /// No answer yet, and the deadline has not passed.
@@ -110,7 +213,7 @@ impl Link {
 }
 
 /// Who drives the canaries of a context.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "who")]
 pub enum DriverView {
     /// Not known yet.
@@ -126,7 +229,7 @@ pub enum DriverView {
 }
 
 /// Git and cluster of one provider.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SyncView {
     pub repository: String,
@@ -154,7 +257,7 @@ pub struct SyncView {
 }
 
 /// State of a provider's sync.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SyncState {
     #[default]
@@ -183,7 +286,7 @@ impl SyncState {
 }
 
 /// One canary.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CanaryView {
     pub key: CanaryKey,
@@ -239,7 +342,7 @@ pub struct CanaryView {
 }
 
 /// One metric check of the analysis.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MetricView {
     pub name: String,
@@ -252,7 +355,7 @@ pub struct MetricView {
 }
 
 /// One webhook, or a gate without one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HookView {
     /// Empty for a gate that only a human opens.
@@ -265,7 +368,7 @@ pub struct HookView {
     pub gate: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PauseView {
     pub who: String,
@@ -274,7 +377,7 @@ pub struct PauseView {
 }
 
 /// A gate that waits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GateView {
     /// Flagger's webhook type, for example `confirm-promotion`.
@@ -282,7 +385,7 @@ pub struct GateView {
     pub since: Option<Timestamp>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EventView {
     pub at: Option<Timestamp>,
@@ -292,7 +395,7 @@ pub struct EventView {
 }
 
 /// Which indicator a series shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Indicator {
     Availability,
@@ -333,7 +436,7 @@ impl Indicator {
 }
 
 /// The recent course of one indicator. `None` is no data, which is not zero.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SloSeries {
     pub indicator: Indicator,

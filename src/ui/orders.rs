@@ -153,7 +153,7 @@ fn undo_of(model: &Model, orders: &[Order]) -> Option<Undo> {
             let to = context.sync.as_ref()?.pinned.clone()?;
             Some(Undo::Bump { context: context.name.clone(), to })
         }
-        Command::Verb { .. } | Command::Sync { .. } => None,
+        Command::Verb { .. } | Command::Sync { .. } | Command::Permissions { .. } | Command::LoggedIn { .. } => None,
     }
 }
 

@@ -91,11 +91,11 @@ async fn gather(session: &Session, fleet: &FleetView, target: &Target) -> Result
         link if link.is_live() => format!("no canary {target}; pilothouse status shows which there are"),
         _ => format!("{} has not answered, so nothing is known of {target}", clean(&target.context)),
     })?;
-    let place = Place::of(context, &target.key()).ok_or_else(|| format!("{} has not answered", clean(&target.context)))?;
+    let place = Place::of(&context, &target.key()).ok_or_else(|| format!("{} has not answered", clean(&target.context)))?;
     let now = place.cluster.clock.now();
     let line = timeline(&canary, now);
     let mut gaps = Vec::new();
-    let (slo, until) = series(context, &place, &canary, &line, now, &mut gaps).await;
+    let (slo, until) = series(&context, &place, &canary, &line, now, &mut gaps).await;
     let changes = changes(&place, &mut gaps).await;
     let twins = twins(fleet, target, &canary);
     let (canary_pods, primary_pods) = pods(&place, now);
@@ -235,7 +235,7 @@ fn state(canary: &CanaryView, twin: &CanaryView) -> TwinState {
 fn twin_difference(session: &Session, place: &Place, target: &Target, twins: &[Twin]) -> Option<TwinDifference> {
     let healthy = twins.iter().find(|twin| twin.state == TwinState::Healthy)?;
     let other: Target = healthy.target.parse().ok()?;
-    let theirs = Place::of(session.context(&other.context)?, &target.key())?;
+    let theirs = Place::of(&*session.context(&other.context)?, &target.key())?;
     let mut difference = Difference::default();
     let template = |place: &Place| place.target().and_then(|t| t.pointer("/spec/template").cloned()).unwrap_or_default();
     difference.add("", &template(&theirs), &template(place));

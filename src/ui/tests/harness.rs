@@ -196,6 +196,10 @@ fn context(name: &str, mesh: &str, wave: u32, canaries: Vec<CanaryView>) -> Cont
         sync: None,
         canaries,
         problems: Vec::new(),
+        aliases: Vec::new(),
+        credential: None,
+        permissions: std::collections::BTreeMap::new(),
+        remembered: None,
     }
 }
 
