@@ -204,7 +204,7 @@ pub(super) fn set_metadata(object: &mut Value, key: &str, value: Value) {
 }
 
 /// Sets one field of a section such as `spec`, which is made if need be, or takes it away where `value` is null.
-pub(super) fn set(object: &mut Value, section: &str, key: &str, value: Value) {
+pub fn set(object: &mut Value, section: &str, key: &str, value: Value) {
     if value.is_null() {
         if let Some(section) = object.get_mut(section).and_then(Value::as_object_mut) {
             section.remove(key);
