@@ -21,6 +21,8 @@ use crate::runner::tally::Figures;
 
 /// Changes that arrive together are shown together.
 const GATHER: Duration = Duration::from_millis(25);
+/// In a storm of changes, making views takes at most one part in so many of a core, and one more.
+const REST: u32 = 4;
 const REFS_EVERY: Duration = Duration::from_secs(15);
 const TRANSFER: Duration = Duration::from_secs(30);
 
@@ -173,15 +175,25 @@ type Refs = (Vec<RefView>, Vec<String>);
 
 async fn publish(contexts: Vec<Arc<Context>>, refs: watch::Receiver<Refs>, changed: Arc<Notify>, out: watch::Sender<Arc<FleetView>>) {
     let mut views: Vec<_> = contexts.iter().map(|c| c.view()).collect();
+    let mut gather = GATHER;
     loop {
         changed.notified().await;
-        tokio::time::sleep(GATHER).await;
-        for (context, view) in contexts.iter().zip(&mut views) {
-            // A view of a large cluster takes its time; most changes are of one.
-            if context.take_news() {
-                *view = context.view();
+        tokio::time::sleep(gather).await;
+        let begun = tokio::time::Instant::now();
+        let all = contexts.clone();
+        let looked = tokio::task::spawn_blocking(move || {
+            for (context, view) in all.iter().zip(&mut views) {
+                // A view of a large cluster takes its time; most changes are of one.
+                if context.take_news() {
+                    *view = context.view();
+                }
             }
-        }
+            views
+        });
+        // It ends with the runtime, or by a panic in a view.
+        let Ok(known) = looked.await else { return };
+        views = known;
+        gather = GATHER.max(begun.elapsed() * REST);
         let (refs, problems) = refs.borrow().clone();
         out.send_replace(Arc::new(FleetView { contexts: views.clone(), refs, problems }));
     }

@@ -5,6 +5,7 @@
 //! first, then `context.rs`; the read model is `view.rs`.
 
 pub mod analyst;
+pub mod canaries;
 pub mod command;
 pub mod context;
 pub mod driving;

@@ -174,7 +174,7 @@ fn context(name: &str, mesh: &str, wave: u32, canaries: Vec<CanaryView>) -> Cont
         server_version: Some("v1.36.3".into()),
         driver: DriverView::Here,
         sync: None,
-        canaries,
+        canaries: canaries.into(),
         problems: Vec::new(),
     }
 }
