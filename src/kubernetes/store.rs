@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use super::kinds::Kind;
 use super::seen::Json;
-use super::stored::{Facts, Stored};
+use super::stored::{Facts, Sample, Stored};
 use crate::domain::target::CanaryKey;
 
 /// State of one kind's watch.
@@ -47,6 +47,7 @@ const QUIET: i64 = 10;
 #[derive(Default)]
 struct Inner {
     objects: BTreeMap<Kind, Objects>,
+    samples: BTreeMap<Kind, Sample>,
     /// Names of Canaries by namespace and target.
     targets: BTreeMap<Box<str>, BTreeMap<Box<str>, BTreeSet<Box<str>>>>,
     /// Names of Events by namespace and the Canary that they are about.
@@ -253,8 +254,10 @@ impl Store {
     /// The same for an object that a watch has seen.
     pub(super) fn take(&self, kind: Kind, mut json: Json) {
         let name: Name = (std::mem::take(&mut json.namespace), std::mem::take(&mut json.name));
-        let object = Arc::new(Stored::new(kind, json));
+        let sample = self.read().samples.get(&kind).map(Sample::json).unwrap_or_default();
+        let object = Arc::new(Stored::new(kind, &json, &sample));
         let mut inner = self.write();
+        inner.samples.entry(kind).or_default().note(&object, &json.bytes);
         let before = inner.stored(kind, &name.0, &name.1).cloned();
         if before.as_ref().is_some_and(|old| old.uid() == object.uid() && old.version() >= object.version()) {
             return;

@@ -178,9 +178,18 @@ impl ApiServer {
 
     /// All objects of a resource, by namespace and name.
     pub fn objects(&self, resource: &str) -> Vec<Arc<Value>> {
+        self.all(resource, super::object::Object::pinned)
+    }
+
+    /// The same without `managedFields`.
+    pub fn lean_objects(&self, resource: &str) -> Vec<Arc<Value>> {
+        self.all(resource, super::object::Object::lean)
+    }
+
+    fn all(&self, resource: &str, read: impl Fn(&super::object::Object) -> Arc<Value>) -> Vec<Arc<Value>> {
         let state = self.state();
         let Some(collection) = state.store.collection(resource) else { return Vec::new() };
-        let all: Vec<(&String, Arc<Value>)> = collection.with_prefix("").map(|(key, object)| (key, object.pinned())).collect();
+        let all: Vec<(&String, Arc<Value>)> = collection.with_prefix("").map(|(key, object)| (key, read(object))).collect();
         in_order(all)
     }
 
@@ -217,6 +226,16 @@ impl ApiServer {
     /// for a fleet in one process.
     pub fn keep_events(&self, kept: usize) {
         self.state().store.keep(kept);
+    }
+
+    /// From now on so many of the objects that were written last are kept decoded.
+    pub fn keep_decoded(&self, kept: usize) {
+        self.state().store.keep_decoded(kept);
+    }
+
+    /// Forgets the history, as a server does that starts anew: what it was is in memory no more.
+    pub fn forget_past(&self) {
+        self.state().store.forget_past();
     }
 
     /// From now on each resource's past keeps no more than so many bytes, whatever its age.

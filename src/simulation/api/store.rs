@@ -180,6 +180,8 @@ pub(super) struct Store {
     /// What was written last, decoded: it is what is most likely to be written again.
     warm: VecDeque<Arc<Object>>,
     limits: Limits,
+    /// So many objects are kept decoded.
+    kept_warm: usize,
 }
 
 impl Store {
@@ -190,6 +192,7 @@ impl Store {
             newest: signal::Sender::new(FIRST),
             warm: VecDeque::new(),
             limits: Limits { kept: KEPT, past: usize::MAX },
+            kept_warm: WARM,
         }
     }
 
@@ -250,12 +253,30 @@ impl Store {
         }
         self.newest.set(version);
         self.warm.push_back(Arc::clone(&object));
-        if self.warm.len() > WARM
-            && let Some(coldest) = self.warm.pop_front()
-        {
-            coldest.pack(false);
-        }
+        self.cool();
         object
+    }
+
+    /// Changes how many objects are kept decoded.
+    pub(super) fn keep_decoded(&mut self, kept: usize) {
+        self.kept_warm = kept;
+        self.cool();
+    }
+
+    fn cool(&mut self) {
+        while self.warm.len() > self.kept_warm {
+            if let Some(coldest) = self.warm.pop_front() {
+                coldest.pack(false);
+            }
+        }
+    }
+
+    /// Forgets all events: watches and lists start from now.
+    pub(super) fn forget_past(&mut self) {
+        for collection in self.collections.values_mut() {
+            collection.events.clear();
+            (collection.past, collection.forgotten) = (0, self.version);
+        }
     }
 
     /// Takes an object away; `last` is the state that watchers see.
