@@ -1,19 +1,27 @@
 //! `pilothouse demo`: the console over a fleet that lives in this process.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Failure, Global, Outcome, console, output};
+use crate::domain::fleet::Fleet;
 use crate::domain::phase::Phase;
 use crate::session::view::FleetView;
+use crate::simulation::api::ApiServer;
 use crate::simulation::demo::{Demo as Simulated, Options, Running};
 use crate::simulation::listener;
+use crate::simulation::load::Load;
 
 /// More would not fit a machine, and nobody could watch them.
 const MOST_PROVIDERS: i64 = 200;
+/// Of one cluster of a load.
+const MOST_CANARIES: i64 = 5_000;
+/// Changes a second of a load.
+const FIERCEST: i64 = 20_000;
 /// Above this the engine's lease would run out between two renewals.
 const FASTEST: i64 = 60;
 /// How long one frame waits for the providers to come up.
@@ -33,10 +41,20 @@ pub(super) struct Demo {
     /// Serve the clusters to other programs, with a kubeconfig and a fleet file in DIR, instead of showing them
     #[arg(long, value_name = "DIR", conflicts_with = "speed")]
     serve: Option<PathBuf>,
+    /// Serve so many canaries a cluster with nothing behind them instead of the story: a load to measure clients with
+    #[arg(long, value_name = "N", requires = "serve", value_parser = clap::value_parser!(u32).range(1..=MOST_CANARIES))]
+    canaries: Option<u32>,
+    /// Change so many of the load's objects a second
+    #[arg(long, value_name = "RATE", requires = "canaries", value_parser = clap::value_parser!(u32).range(1..=FIERCEST))]
+    storm: Option<u32>,
 }
 
 pub(super) async fn run(global: &Global, demo: &Demo) -> Outcome {
     let options = Options { speed: demo.speed, seed: demo.seed, providers: demo.providers.into(), drive: !global.read_only };
+    if let (Some(folder), Some(canaries)) = (&demo.serve, demo.canaries) {
+        let load = Load { clusters: demo.providers.into(), canaries: canaries as usize, seed: demo.seed };
+        return bear(load, demo.storm, folder).await;
+    }
     if let Some(folder) = &demo.serve {
         let running = Simulated::for_others(options).map_err(Failure::failed)?;
         let done = serve(&running, folder).await;
@@ -76,17 +94,36 @@ fn is_up(view: &FleetView) -> bool {
 }
 
 /// Serves the clusters until SIGINT or SIGTERM.
-async fn serve(running: &Running, folder: &std::path::Path) -> Outcome {
+async fn serve(running: &Running, folder: &Path) -> Outcome {
+    offer(&running.demo.clusters(), &running.demo.fleet, folder, std::future::pending()).await
+}
+
+/// Serves a load, and changes it `storm` times a second, until SIGINT or SIGTERM.
+async fn bear(load: Load, storm: Option<u32>, folder: &Path) -> Outcome {
+    let filled = tokio::task::spawn_blocking(move || load.fill()).await.map_err(Failure::failed)?;
+    let loaded = filled.map_err(|status| Failure::failed(status.to_string()))?;
+    let storm = async {
+        match storm {
+            Some(rate) => loaded.storm(rate).await,
+            None => std::future::pending().await,
+        }
+    };
+    offer(&loaded.clusters, &loaded.fleet(), folder, storm).await
+}
+
+/// Serves clusters behind loopback TLS while `happens`, until SIGINT or SIGTERM.
+async fn offer(clusters: &[(String, Arc<ApiServer>)], fleet: &Fleet, folder: &Path, happens: impl Future<Output = ()>) -> Outcome {
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
-    let served = listener::serve(&running.demo.clusters(), folder).await.map_err(Failure::failed)?;
-    let fleet = folder.join("fleet.yaml");
-    let text = serde_yaml::to_string(&running.demo.fleet).map_err(Failure::failed)?;
-    std::fs::write(&fleet, text).map_err(|e| Failure::failed(format!("cannot write {}: {e}", fleet.display())))?;
-    output::print(&format!("pilothouse --kubeconfig {} --config {}\n", served.kubeconfig.display(), fleet.display()));
+    let served = listener::serve(clusters, folder).await.map_err(Failure::failed)?;
+    let file = folder.join("fleet.yaml");
+    let text = serde_yaml::to_string(fleet).map_err(Failure::failed)?;
+    std::fs::write(&file, text).map_err(|e| Failure::failed(format!("cannot write {}: {e}", file.display())))?;
+    output::print(&format!("pilothouse --kubeconfig {} --config {}\n", served.kubeconfig.display(), file.display()));
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        () = happens => {}
     }
     Ok(0)
 }

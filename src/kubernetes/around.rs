@@ -187,9 +187,11 @@ impl<'a> Around<'a> {
     pub fn mistake(&self) -> Option<String> {
         let mine = (text(self.canary, "/metadata/creationTimestamp"), text(self.canary, "/metadata/uid"));
         let target = (&self.spec.target_ref.kind, &self.spec.target_ref.name);
-        self.cluster.store.list(Kind::Canary).iter().find_map(|other| {
+        let (target_name, service) = (&self.spec.target_ref.name, self.spec.service_name());
+        self.cluster.store.claimants(self.namespace, target_name, service).iter().find_map(|other| {
+            let other = &other.value();
             let theirs = (text(other, "/metadata/creationTimestamp"), text(other, "/metadata/uid"));
-            if text(other, "/metadata/namespace") != self.namespace || theirs >= mine {
+            if theirs >= mine {
                 return None;
             }
             let name = text(other, "/metadata/name");

@@ -34,6 +34,19 @@ pub enum Kind {
     TrafficSplitV1Alpha3,
 }
 
+/// What is kept of the objects of a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// All of it: who owns which field matters to us.
+    Owners,
+    /// All but `managedFields`.
+    Object,
+    /// Neither does it matter what was applied before: such objects are never restored, nor written as a whole.
+    Present,
+    /// Metadata alone is watched, less both; the object is read by name when it is needed.
+    Metadata,
+}
+
 struct Row {
     kind: Kind,
     group: &'static str,
@@ -44,10 +57,7 @@ struct Row {
     always: bool,
     /// Only what this selects is watched.
     fields: &'static str,
-    /// Metadata alone is watched; the object is read by name when it is needed.
-    metadata_only: bool,
-    /// Who owns which field matters to us.
-    managers: bool,
+    kept: Kept,
     namespaced: bool,
 }
 
@@ -60,12 +70,12 @@ impl Row {
         Self { fields, ..self }
     }
 
-    const fn metadata_only(self) -> Self {
-        Self { metadata_only: true, ..self }
+    const fn keeps(self, kept: Kept) -> Self {
+        Self { kept, ..self }
     }
 
     const fn managers(self) -> Self {
-        Self { managers: true, ..self }
+        self.keeps(Kept::Owners)
     }
 
     const fn cluster_scoped(self) -> Self {
@@ -74,20 +84,23 @@ impl Row {
 }
 
 const fn row(kind: Kind, group: &'static str, version: &'static str, word: &'static str, plural: &'static str) -> Row {
-    Row { kind, group, version, word, plural, always: false, fields: "", metadata_only: false, managers: false, namespaced: true }
+    Row { kind, group, version, word, plural, always: false, fields: "", kept: Kept::Object, namespaced: true }
 }
 
 const TABLE: [Row; 25] = [
     row(Kind::Canary, "flagger.app", "v1beta1", "Canary", "canaries").always().managers(),
-    row(Kind::Deployment, "apps", "v1", "Deployment", "deployments").always(),
+    row(Kind::Deployment, "apps", "v1", "Deployment", "deployments").always().keeps(Kept::Present),
     row(Kind::Service, "", "v1", "Service", "services").always(),
-    row(Kind::ConfigMap, "", "v1", "ConfigMap", "configmaps").always().metadata_only(),
-    row(Kind::Secret, "", "v1", "Secret", "secrets").always().metadata_only(),
-    row(Kind::Event, "", "v1", "Event", "events").always().fields("involvedObject.kind=Canary"),
-    row(Kind::Lease, "coordination.k8s.io", "v1", "Lease", "leases").always().fields("metadata.name=flagger-leader-election"),
+    row(Kind::ConfigMap, "", "v1", "ConfigMap", "configmaps").always().keeps(Kept::Metadata),
+    row(Kind::Secret, "", "v1", "Secret", "secrets").always().keeps(Kept::Metadata),
+    row(Kind::Event, "", "v1", "Event", "events").always().keeps(Kept::Present).fields("involvedObject.kind=Canary"),
+    row(Kind::Lease, "coordination.k8s.io", "v1", "Lease", "leases")
+        .always()
+        .keeps(Kept::Present)
+        .fields("metadata.name=flagger-leader-election"),
     row(Kind::VirtualService, "networking.istio.io", "v1beta1", "VirtualService", "virtualservices").always().managers(),
     row(Kind::DestinationRule, "networking.istio.io", "v1beta1", "DestinationRule", "destinationrules"),
-    row(Kind::DaemonSet, "apps", "v1", "DaemonSet", "daemonsets"),
+    row(Kind::DaemonSet, "apps", "v1", "DaemonSet", "daemonsets").keeps(Kept::Present),
     row(Kind::HorizontalPodAutoscaler, "autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
     row(Kind::ScaledObject, "keda.sh", "v1alpha1", "ScaledObject", "scaledobjects"),
     row(Kind::HttpRoute, "gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes").managers(),
@@ -138,13 +151,8 @@ impl Kind {
     }
 
     #[must_use]
-    pub fn is_metadata_only(self) -> bool {
-        self.row().metadata_only
-    }
-
-    #[must_use]
-    pub fn keeps_managers(self) -> bool {
-        self.row().managers
+    pub fn kept(self) -> Kept {
+        self.row().kept
     }
 
     #[must_use]

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::around::Around;
 use super::cluster::Cluster;
 use super::error::ApiError;
-use super::json::{annotation, integer, items, text};
+use super::json::{annotation, items, text};
 use super::kinds::Kind;
 use super::objects::configs::{self as configs_of, ConfigRef};
 use super::store::WatchState;
@@ -85,8 +85,8 @@ pub(super) async fn observe(cluster: &Cluster, key: &CanaryKey) -> Result<Option
     }))
 }
 
-fn decode<T: serde::de::DeserializeOwned + Default>(value: Option<&Value>) -> (T, Option<String>) {
-    match value.map(|v| serde_json::from_value::<T>(v.clone())) {
+fn decode<'a, T: serde::Deserialize<'a> + Default>(value: Option<&'a Value>) -> (T, Option<String>) {
+    match value.map(T::deserialize) {
         None => (T::default(), None),
         Some(Ok(decoded)) => (decoded, None),
         Some(Err(error)) => (T::default(), Some(crate::domain::text::clean(&error.to_string()))),
@@ -130,22 +130,8 @@ pub fn flagger_traces(cluster: &Cluster) -> FlaggerTraces {
             crate::domain::text::clean(text(lease, "/spec/holderIdentity"))
         )
     });
-    let deployment = cluster
-        .store
-        .list(Kind::Deployment)
-        .iter()
-        .find(|d| runs_flagger(d))
-        .map(|d| format!("{}/{}", text(d, "/metadata/namespace"), text(d, "/metadata/name")));
+    let deployment = cluster.store.flagger();
     FlaggerTraces { lease, deployment }
-}
-
-/// A Deployment that runs Flagger's image; the load tester and podinfo's own names do not count.
-fn runs_flagger(deployment: &Value) -> bool {
-    integer(deployment, "/spec/replicas") != Some(0)
-        && items(deployment, "/spec/template/spec/containers").any(|c| {
-            let image = text(c, "/image").split(['@', ':']).next().unwrap_or_default();
-            image.ends_with("/flagger") || image == "flagger"
-        })
 }
 
 /// Why nothing may be written for `canary`.

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use super::json::{text, version};
 use super::kinds::Kind;
+use super::seen::Json;
+use super::stored::{Facts, Sample, Stored};
 use crate::domain::target::CanaryKey;
 
 /// State of one kind's watch.
@@ -28,12 +29,32 @@ pub enum WatchState {
 
 type Name = (String, String);
 
+/// By namespace and name.
+type Objects = BTreeMap<Box<str>, BTreeMap<Box<str>, Arc<Stored>>>;
+
+/// What may look different since it was asked last.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Touched {
+    /// These canaries, by what is stored of them and round them: wholly, or (`false`) their events alone.
+    pub canaries: BTreeMap<CanaryKey, bool>,
+    /// All of them: how the cluster stands, or who drives it.
+    pub all: bool,
+}
+
 /// Seconds without a failure after which an interrupted watch counts as resumed.
 const QUIET: i64 = 10;
 
 #[derive(Default)]
 struct Inner {
-    objects: BTreeMap<Kind, BTreeMap<Name, Arc<Value>>>,
+    objects: BTreeMap<Kind, Objects>,
+    samples: BTreeMap<Kind, Sample>,
+    /// Names of Canaries by namespace and target.
+    targets: BTreeMap<Box<str>, BTreeMap<Box<str>, BTreeSet<Box<str>>>>,
+    /// Names of Events by namespace and the Canary that they are about.
+    about: BTreeMap<Box<str>, BTreeMap<Box<str>, BTreeSet<Box<str>>>>,
+    /// Deployments that run Flagger.
+    flaggers: BTreeSet<Name>,
+    touched: Touched,
     states: BTreeMap<Kind, WatchState>,
     /// Kinds of which a whole list has been seen.
     listed: BTreeSet<Kind>,
@@ -66,19 +87,64 @@ impl Store {
         self.inner.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The object, decoded anew.
     #[must_use]
     pub fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<Arc<Value>> {
-        self.read().objects.get(&kind)?.get(&(namespace.to_owned(), name.to_owned())).cloned()
+        self.stored(kind, namespace, name).map(|object| Arc::new(object.value()))
     }
 
+    /// The object as it is kept.
+    #[must_use]
+    pub fn stored(&self, kind: Kind, namespace: &str, name: &str) -> Option<Arc<Stored>> {
+        self.read().stored(kind, namespace, name).cloned()
+    }
+
+    /// All objects of a kind by namespace and name, decoded anew: much work where there are many.
     #[must_use]
     pub fn list(&self, kind: Kind) -> Vec<Arc<Value>> {
-        self.read().objects.get(&kind).into_iter().flat_map(|m| m.values().cloned()).collect()
+        let all: Vec<_> = self.read().all(kind).cloned().collect();
+        all.iter().map(|object| Arc::new(object.value())).collect()
     }
 
     #[must_use]
     pub fn canaries(&self) -> Vec<CanaryKey> {
-        self.read().objects.get(&Kind::Canary).into_iter().flat_map(|m| m.keys()).map(|(ns, name)| CanaryKey::new(ns, name)).collect()
+        let inner = self.read();
+        let namespaces = inner.objects.get(&Kind::Canary).into_iter().flatten();
+        namespaces.flat_map(|(namespace, names)| names.keys().map(move |name| CanaryKey::new(&**namespace, &**name))).collect()
+    }
+
+    /// The Canaries of a namespace that release this target or route this Service, by name.
+    #[must_use]
+    pub fn claimants(&self, namespace: &str, target: &str, service: &str) -> Vec<Arc<Stored>> {
+        let inner = self.read();
+        let names = inner.objects.get(&Kind::Canary).and_then(|all| all.get(namespace));
+        let claims = |object: &&Arc<Stored>| match object.facts() {
+            Facts::Canary { target: one, service: named } => {
+                &**one == target || if named.is_empty() { &**one == service } else { &**named == service }
+            }
+            _ => false,
+        };
+        names.into_iter().flat_map(BTreeMap::values).filter(claims).cloned().collect()
+    }
+
+    /// The events about a Canary, by name.
+    #[must_use]
+    pub fn events(&self, key: &CanaryKey) -> Vec<Arc<Stored>> {
+        let inner = self.read();
+        let names = inner.about.get(&*key.namespace).and_then(|all| all.get(&*key.name));
+        names.into_iter().flatten().filter_map(|name| inner.stored(Kind::Event, &key.namespace, name).cloned()).collect()
+    }
+
+    /// The first Deployment that runs Flagger, as `namespace/name`.
+    #[must_use]
+    pub fn flagger(&self) -> Option<String> {
+        self.read().flaggers.first().map(|(namespace, name)| format!("{namespace}/{name}"))
+    }
+
+    /// What may look different since this was asked last.
+    #[must_use]
+    pub fn take_touched(&self) -> Touched {
+        std::mem::take(&mut self.write().touched)
     }
 
     #[must_use]
@@ -101,6 +167,7 @@ impl Store {
             WatchState::Syncing | WatchState::Degraded { .. } => {}
         }
         inner.states.insert(kind, state);
+        inner.touched.all = true;
         for waker in inner.wakers.values() {
             waker.notify_one();
         }
@@ -178,33 +245,54 @@ impl Store {
         Arc::clone(self.write().wakers.entry(key.clone()).or_default())
     }
 
-    /// Takes in an object seen by a watch or returned by a write, unless a newer one is here already: a
-    /// write's reply stays until the watch has caught up with it.
+    /// Takes in an object that a request was answered with, unless a newer one is here already: a write's reply stays
+    /// until the watch has caught up with it.
     pub fn put(&self, kind: Kind, object: Value) {
-        let name = (text(&object, "/metadata/namespace").to_owned(), text(&object, "/metadata/name").to_owned());
+        self.take(kind, Json::of(&object, kind.kept()));
+    }
+
+    /// The same for an object that a watch has seen.
+    pub(super) fn take(&self, kind: Kind, mut json: Json) {
+        let name: Name = (std::mem::take(&mut json.namespace), std::mem::take(&mut json.name));
+        let sample = self.read().samples.get(&kind).map(Sample::json).unwrap_or_default();
+        let object = Arc::new(Stored::new(kind, &json, &sample));
         let mut inner = self.write();
-        let known = inner.objects.entry(kind).or_default();
-        let before = known.get(&name);
-        if before.is_some_and(|old| text(old, "/metadata/uid") == text(&object, "/metadata/uid") && version(old) >= version(&object)) {
+        inner.samples.entry(kind).or_default().note(&object, &json.bytes);
+        let before = inner.stored(kind, &name.0, &name.1).cloned();
+        if before.as_ref().is_some_and(|old| old.uid() == object.uid() && old.version() >= object.version()) {
             return;
         }
-        let is_new = before.is_none();
-        known.insert(name.clone(), Arc::new(object));
-        Self::wake(&inner, kind, &name);
+        inner.insert(kind, &name, Arc::clone(&object));
+        match &before {
+            // The status of a workload shows in no view.
+            Some(before) if before.facts() == object.facts() && matches!(object.facts(), Facts::Workload { .. }) => {}
+            Some(before) if before.facts() == object.facts() => inner.touch(kind, &name, object.facts()),
+            _ => {
+                if let Some(before) = &before {
+                    inner.unlist(kind, &name, before);
+                }
+                inner.enlist(kind, &name, object.facts());
+            }
+        }
+        inner.wake(kind, &name);
         drop(inner);
-        self.ring(kind, is_new);
+        self.ring(kind, before.is_none());
     }
 
     /// Forgets an object that is gone; an older incarnation's end does not take the newer one.
     pub fn remove(&self, kind: Kind, object: &Value) {
-        let name = (text(object, "/metadata/namespace").to_owned(), text(object, "/metadata/name").to_owned());
+        self.forget(kind, &Json::of(object, kind.kept()));
+    }
+
+    /// The same for an object that a watch has seen go.
+    pub(super) fn forget(&self, kind: Kind, json: &Json) {
+        let name: Name = (json.namespace.clone(), json.name.clone());
         let mut inner = self.write();
-        let known = inner.objects.entry(kind).or_default();
-        if known.get(&name).is_none_or(|old| text(old, "/metadata/uid") != text(object, "/metadata/uid")) {
+        if inner.stored(kind, &name.0, &name.1).is_none_or(|old| old.uid() != json.uid) {
             return;
         }
-        known.remove(&name);
-        Self::wake(&inner, kind, &name);
+        inner.delete(kind, &name);
+        inner.wake(kind, &name);
         drop(inner);
         self.ring(kind, true);
     }
@@ -212,14 +300,15 @@ impl Store {
     /// A relist ended: what it did not name is gone.
     pub fn keep_only(&self, kind: Kind, seen: &BTreeSet<(String, String)>, newest: u64) {
         let mut inner = self.write();
-        let known = inner.objects.entry(kind).or_default();
+        let namespaces = inner.objects.get(&kind).into_iter().flatten();
+        let known = namespaces.flat_map(|(ns, names)| names.iter().map(move |(name, object)| ((ns.to_string(), name.to_string()), object)));
         let gone: Vec<Name> =
-            known.iter().filter(|(name, object)| !seen.contains(*name) && version(object) <= newest).map(|(n, _)| n.clone()).collect();
+            known.filter(|(name, object)| object.version() <= newest && !seen.contains(name)).map(|(name, _)| name).collect();
         for name in &gone {
-            known.remove(name);
+            inner.delete(kind, name);
         }
         for name in &gone {
-            Self::wake(&inner, kind, name);
+            inner.wake(kind, name);
         }
         drop(inner);
         if !gone.is_empty() {
@@ -233,25 +322,95 @@ impl Store {
         }
         self.changed.notify_one();
     }
+}
+
+impl Inner {
+    fn all(&self, kind: Kind) -> impl Iterator<Item = &Arc<Stored>> {
+        self.objects.get(&kind).into_iter().flat_map(BTreeMap::values).flat_map(BTreeMap::values)
+    }
+
+    fn stored(&self, kind: Kind, namespace: &str, name: &str) -> Option<&Arc<Stored>> {
+        self.objects.get(&kind)?.get(namespace)?.get(name)
+    }
+
+    fn insert(&mut self, kind: Kind, (namespace, name): &Name, object: Arc<Stored>) {
+        let names = slot(self.objects.entry(kind).or_default(), namespace);
+        match names.get_mut(&**name) {
+            Some(known) => *known = object,
+            None => drop(names.insert(name.as_str().into(), object)),
+        }
+    }
+
+    fn delete(&mut self, kind: Kind, name: &Name) {
+        let Some(namespaces) = self.objects.get_mut(&kind) else { return };
+        let Some(names) = namespaces.get_mut(&*name.0) else { return };
+        let Some(gone) = names.remove(&*name.1) else { return };
+        if names.is_empty() {
+            namespaces.remove(&*name.0);
+        }
+        self.unlist(kind, name, &gone);
+    }
+
+    /// Notes where an object is to be found by what it says, and whose view it touches.
+    fn enlist(&mut self, kind: Kind, name: &Name, facts: &Facts) {
+        match facts {
+            Facts::Canary { target, .. } => drop(slot(slot(&mut self.targets, &name.0), target).insert(name.1.as_str().into())),
+            Facts::Event { about } => drop(slot(slot(&mut self.about, &name.0), about).insert(name.1.as_str().into())),
+            Facts::Workload { flagger: true, .. } => self.touched.all |= self.flaggers.insert(name.clone()),
+            Facts::Workload { .. } | Facts::None => {}
+        }
+        self.touch(kind, name, facts);
+    }
+
+    /// Forgets where an object was to be found, which is gone, or says something else now.
+    fn unlist(&mut self, kind: Kind, name: &Name, before: &Stored) {
+        match before.facts() {
+            Facts::Canary { target, .. } => withdraw(&mut self.targets, &name.0, target, &name.1),
+            Facts::Event { about } => withdraw(&mut self.about, &name.0, about, &name.1),
+            Facts::Workload { flagger: true, .. } => self.touched.all |= self.flaggers.remove(name),
+            Facts::Workload { .. } | Facts::None => {}
+        }
+        self.touch(kind, name, before.facts());
+    }
+
+    fn touch(&mut self, kind: Kind, (namespace, name): &Name, facts: &Facts) {
+        let touched = &mut self.touched.canaries;
+        match (kind, facts) {
+            (Kind::Canary, _) => drop(touched.insert(CanaryKey::new(namespace, name), true)),
+            (_, Facts::Event { about }) => drop(touched.entry(CanaryKey::new(namespace, &**about)).or_insert(false)),
+            (Kind::Lease, _) => self.touched.all = true,
+            (Kind::Service, _) | (_, Facts::Workload { .. }) => {
+                let targets = self.targets.get(&**namespace);
+                for target in [name.strip_suffix("-primary").unwrap_or(name), name] {
+                    let canaries = targets.and_then(|targets| targets.get(target)).into_iter().flatten();
+                    touched.extend(canaries.map(|canary| (CanaryKey::new(namespace, &**canary), true)));
+                }
+            }
+            _ => {}
+        }
+    }
 
     /// Wakes the canaries that `name` of `kind` may concern: those of its namespace whose names it bears, or
     /// all of them for configs and leases.
-    fn wake(inner: &Inner, kind: Kind, (namespace, name): &Name) {
-        let canaries = inner.objects.get(&Kind::Canary);
-        for (key, waker) in &inner.wakers {
+    fn wake(&self, kind: Kind, (namespace, name): &Name) {
+        let all = kind == Kind::Lease || !kind.is_namespaced() || kind == Kind::Upstream;
+        if all || (kind == Kind::Deployment && name.contains("flagger")) {
+            self.wakers.values().for_each(|waker| waker.notify_one());
+            return;
+        }
+        if kind == Kind::Event {
+            return;
+        }
+        let from = CanaryKey::new(namespace, "");
+        for (key, waker) in self.wakers.range(from..).take_while(|(key, _)| key.namespace == *namespace) {
             let concerned = match kind {
-                Kind::Event => false,
-                Kind::Lease => true,
-                _ if !kind.is_namespaced() || kind == Kind::Upstream => true,
-                _ if key.namespace != *namespace => kind == Kind::Deployment && name.contains("flagger"),
                 Kind::Canary => key.name == *name,
                 // Few, and named in many ways: by an Ingress, a scaler, a route of the user's own.
                 _ if !matches!(kind, Kind::Deployment | Kind::DaemonSet | Kind::Service) => true,
-                _ => canaries.and_then(|m| m.get(&(key.namespace.clone(), key.name.clone()))).is_some_and(|canary| {
-                    let target = text(canary, "/spec/targetRef/name");
-                    let service = text(canary, "/spec/service/name");
+                _ => self.stored(Kind::Canary, &key.namespace, &key.name).is_some_and(|canary| {
+                    let Facts::Canary { target, service } = canary.facts() else { return false };
                     let base = name.strip_suffix("-primary").or_else(|| name.strip_suffix("-canary")).unwrap_or(name);
-                    [target, service].iter().any(|n| !n.is_empty() && (*n == base || *n == name.as_str()))
+                    [target, service].iter().any(|n| !n.is_empty() && (***n == *base || ***n == **name))
                 }),
             };
             if concerned {
@@ -261,9 +420,29 @@ impl Store {
     }
 }
 
+/// The value at `key`, made where there is none.
+fn slot<'a, T: Default>(map: &'a mut BTreeMap<Box<str>, T>, key: &str) -> &'a mut T {
+    map.entry(key.into()).or_default()
+}
+
+/// Takes `name` out of the index.
+fn withdraw(index: &mut BTreeMap<Box<str>, BTreeMap<Box<str>, BTreeSet<Box<str>>>>, namespace: &str, by: &str, name: &str) {
+    let Some(names) = index.get_mut(namespace) else { return };
+    if let Some(of) = names.get_mut(by) {
+        of.remove(name);
+        if of.is_empty() {
+            names.remove(by);
+        }
+    }
+    if names.is_empty() {
+        index.remove(namespace);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kubernetes::json::version;
     use serde_json::json;
 
     fn object(version: u64, uid: &str) -> Value {
@@ -303,5 +482,67 @@ mod tests {
         assert!(store.get(Kind::Deployment, "a", "web").is_some(), "written after the list");
         store.keep_only(Kind::Deployment, &BTreeSet::new(), 9);
         assert!(store.get(Kind::Deployment, "a", "web").is_none());
+    }
+
+    fn canary(version: u64, name: &str, target: &str) -> Value {
+        json!({"metadata": {"namespace": "a", "name": name, "uid": name, "resourceVersion": version.to_string()},
+            "spec": {"targetRef": {"name": target}}})
+    }
+
+    fn event(version: u64, name: &str, about: &str) -> Value {
+        json!({"metadata": {"namespace": "a", "name": name, "uid": name, "resourceVersion": version.to_string()},
+            "involvedObject": {"namespace": "a", "name": about}})
+    }
+
+    fn workload(version: u64, name: &str, image: &str, ready: i64) -> Value {
+        json!({"metadata": {"namespace": "a", "name": name, "uid": name, "resourceVersion": version.to_string(), "generation": 1},
+            "spec": {"template": {"spec": {"containers": [{"image": image}]}}}, "status": {"readyReplicas": ready}})
+    }
+
+    fn touched(store: &Store) -> Vec<(String, bool)> {
+        store.take_touched().canaries.into_iter().map(|(key, whole)| (key.name, whole)).collect()
+    }
+
+    #[test]
+    fn a_change_touches_the_canaries_that_it_is_about_and_no_others() {
+        let store = Store::default();
+        store.put(Kind::Canary, canary(1, "one", "web"));
+        store.put(Kind::Canary, canary(2, "two", "api"));
+        assert_eq!(touched(&store), [("one".into(), true), ("two".into(), true)]);
+        store.put(Kind::Event, event(3, "e1", "one"));
+        store.put(Kind::Event, event(4, "e2", "nobody"));
+        assert_eq!(touched(&store), [("nobody".into(), false), ("one".into(), false)]);
+        store.put(Kind::Deployment, workload(5, "web", "web:1", 0));
+        store.put(Kind::Deployment, workload(6, "web-primary", "web:1", 0));
+        assert_eq!(touched(&store), [("one".into(), true)]);
+        store.put(Kind::Deployment, workload(7, "web", "web:1", 3));
+        assert_eq!(touched(&store), [], "its status is no news");
+        assert_eq!(store.stored(Kind::Deployment, "a", "web").map(|w| w.image().to_owned()), Some("web:1".into()));
+        store.put(Kind::Deployment, workload(8, "web", "web:2", 3));
+        store.put(Kind::Event, event(9, "e1", "two"));
+        assert_eq!(touched(&store), [("one".into(), true), ("two".into(), false)]);
+        let about = |name: &str| store.events(&CanaryKey::new("a", name)).len();
+        assert_eq!((about("one"), about("two"), about("nobody")), (0, 1, 1), "an event that is about another now");
+        store.put(Kind::Canary, canary(10, "two", "web"));
+        store.put(Kind::Deployment, workload(11, "web", "web:3", 3));
+        assert_eq!(touched(&store), [("one".into(), true), ("two".into(), true)], "both release it now");
+        assert_eq!(store.claimants("a", "web", "x").len(), 2);
+        store.remove(Kind::Canary, &canary(12, "one", "web"));
+        store.remove(Kind::Event, &event(13, "e1", "two"));
+        assert_eq!(touched(&store), [("one".into(), true), ("two".into(), false)]);
+        assert_eq!((about("two"), store.claimants("a", "web", "x").len()), (0, 1));
+    }
+
+    #[test]
+    fn a_flagger_is_seen_come_and_go() {
+        let store = Store::default();
+        store.put(Kind::Deployment, workload(1, "loadtester", "ghcr.io/fluxcd/flagger-loadtester:0.31", 1));
+        assert!(store.flagger().is_none() && !store.take_touched().all);
+        store.put(Kind::Deployment, workload(2, "f", "ghcr.io/fluxcd/flagger:1.44.0@sha256:1", 1));
+        assert!(store.flagger().as_deref() == Some("a/f") && store.take_touched().all);
+        let mut stopped = workload(3, "f", "ghcr.io/fluxcd/flagger:1.44.0", 1);
+        stopped["spec"]["replicas"] = json!(0);
+        store.put(Kind::Deployment, stopped);
+        assert!(store.flagger().is_none() && store.take_touched().all);
     }
 }

@@ -5,20 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use kube::api::{Api, DynamicObject, PartialObjectMeta};
+use kube::Client;
+use kube::api::{Api, ApiResource};
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Client, ResourceExt};
-use serde_json::Value;
 use tokio::time::Instant;
 
 use super::error::ApiError;
-use super::json::version;
-use super::kinds::Kind;
+use super::kinds::{Kept, Kind};
+use super::seen::{Form, Metadata, Object, Owners, Present, Seen};
 use super::store::{Store, WatchState};
 use crate::runner::ports::Clock;
 
 /// How long a watch is kept open; a dead connection is noticed five seconds after it.
 const TURN: u32 = 290;
+/// Objects in one answer of the first list: a page is in memory three times while it is read.
+const PAGE: u32 = 200;
 /// A watch that says nothing for so long after its turn is dead.
 pub(super) const QUIET: Duration = Duration::from_secs(TURN as u64 + 5);
 /// How often a kind that is not installed, or not allowed, is tried again.
@@ -64,24 +65,30 @@ impl kube::runtime::utils::Backoff for Backoff {
 /// Watches `kind` into `store` until the task is dropped.
 pub async fn run(client: Client, kind: Kind, store: Arc<Store>, clock: Clock) {
     let resource = kind.resource();
-    let config = watcher::Config::default().timeout(TURN).fields(kind.field_selector());
+    let config = watcher::Config::default().timeout(TURN).page_size(PAGE).fields(kind.field_selector());
     loop {
-        if kind.is_metadata_only() {
-            let api = Api::<PartialObjectMeta<DynamicObject>>::all_with(client.clone(), &resource);
-            follow(watcher(api, config.clone()).backoff(Backoff::of(kind)), kind, &store, &clock).await;
-        } else {
-            let api = Api::<DynamicObject>::all_with(client.clone(), &resource);
-            follow(watcher(api, config.clone()).backoff(Backoff::of(kind)), kind, &store, &clock).await;
+        match kind.kept() {
+            Kept::Owners => turn::<Owners>(&client, &resource, &config, kind, &store, &clock).await,
+            Kept::Object => turn::<Object>(&client, &resource, &config, kind, &store, &clock).await,
+            Kept::Present => turn::<Present>(&client, &resource, &config, kind, &store, &clock).await,
+            Kept::Metadata => turn::<Metadata>(&client, &resource, &config, kind, &store, &clock).await,
         }
         tokio::time::sleep(RETRY).await;
     }
 }
 
+async fn turn<F: Form>(client: &Client, resource: &ApiResource, config: &watcher::Config, kind: Kind, store: &Store, clock: &Clock) {
+    let api = Api::<Seen<F>>::all_with(client.clone(), resource);
+    follow(watcher(api, config.clone()).backoff(Backoff::of(kind)), kind, store, clock).await;
+}
+
 /// Returns when the API server said that there is nothing to watch, or that we may not.
-async fn follow<K>(stream: impl futures::Stream<Item = Result<watcher::Event<K>, watcher::Error>>, kind: Kind, store: &Store, clock: &Clock)
-where
-    K: serde::Serialize + kube::Resource + Clone,
-{
+async fn follow<F: Form>(
+    stream: impl futures::Stream<Item = Result<watcher::Event<Seen<F>>, watcher::Error>>,
+    kind: Kind,
+    store: &Store,
+    clock: &Clock,
+) {
     let mut stream = std::pin::pin!(stream);
     let mut listed = BTreeSet::new();
     let mut newest = 0;
@@ -114,10 +121,9 @@ where
                 newest = 0;
             }
             watcher::Event::InitApply(object) => {
-                listed.insert((object.namespace().unwrap_or_default(), object.name_any()));
-                let value = value(kind, object);
-                newest = newest.max(version(&value));
-                store.put(kind, value);
+                listed.insert((object.json.namespace.clone(), object.json.name.clone()));
+                newest = newest.max(object.json.version.parse().unwrap_or(0));
+                store.take(kind, object.json);
             }
             watcher::Event::InitDone => {
                 store.keep_only(kind, &listed, newest.max(1));
@@ -125,22 +131,15 @@ where
                 store.set_state(kind, WatchState::Live);
             }
             watcher::Event::Apply(object) => {
-                store.put(kind, value(kind, object));
+                store.take(kind, object.json);
                 store.set_state(kind, WatchState::Live);
             }
             watcher::Event::Delete(object) => {
-                store.remove(kind, &value(kind, object));
+                store.forget(kind, &object.json);
                 store.set_state(kind, WatchState::Live);
             }
         }
     }
-}
-
-fn value<K: serde::Serialize + kube::Resource>(kind: Kind, mut object: K) -> Value {
-    if !kind.keeps_managers() {
-        object.meta_mut().managed_fields = None;
-    }
-    serde_json::to_value(object).unwrap_or_default()
 }
 
 /// A 404 or 403: trying on at once would only burn requests.

@@ -75,6 +75,7 @@ pub struct Context {
     problems: Mutex<Vec<String>>,
     reports: Arc<Reports>,
     series: Arc<Series>,
+    shown: Arc<show::Shown>,
     pub sync: Option<Arc<SyncStatus>>,
     changed: Arc<Notify>,
     /// Something of this context has changed since its view was taken last.
@@ -125,6 +126,7 @@ impl Context {
             problems: Mutex::default(),
             reports: Arc::new(Reports::counted(Tally::new(Arc::clone(&settings.figures), clean(&name)))),
             series: Arc::default(),
+            shown: Arc::default(),
             sync,
             provider,
             settings,
@@ -233,8 +235,9 @@ impl Context {
     }
 
     fn news(&self) -> Arc<dyn Fn() + Send + Sync> {
-        let (changed, dirty) = (Arc::clone(&self.changed), Arc::clone(&self.dirty));
+        let (changed, dirty, shown) = (Arc::clone(&self.changed), Arc::clone(&self.dirty), Arc::clone(&self.shown));
         Arc::new(move || {
+            shown.look_again();
             dirty.store(true, Ordering::Release);
             changed.notify_one();
         })
@@ -477,7 +480,7 @@ impl Context {
             }
             // Last: whoever waits for the hand-over waits for this.
             *lock(&self.lease) = None;
-            self.ring();
+            self.news()();
             if leaves {
                 return;
             }
@@ -539,10 +542,10 @@ impl Context {
                 () = cluster.store.changed.notified() => true,
                 () = tokio::time::sleep(Duration::from_secs(1)) => false,
             };
-            if news {
+            if let (true, Some(sync)) = (news, &self.sync) {
                 // A ref counts as promoted from the moment its last canary came through, not from the sync's next turn.
-                let now = show::all_promoted(&cluster);
-                if let (true, false, Some(sync)) = (now, promoted, &self.sync) {
+                let now = self.shown.all_promoted(&cluster, &self.reports, &self.series);
+                if now && !promoted {
                     sync.kick.notify_one();
                 }
                 promoted = now;
@@ -679,7 +682,7 @@ impl Context {
             server_version: lock(&self.version).clone(),
             driver: self.driver(cluster.as_deref()),
             sync: self.sync.as_ref().map(|s| s.get()),
-            canaries: cluster.as_ref().map(|c| show::canaries(c, &self.reports, &self.series)).unwrap_or_default(),
+            canaries: cluster.as_ref().map(|c| self.shown.canaries(c, &self.reports, &self.series)).unwrap_or_default(),
             problems,
             aliases: row.aliases.iter().map(|alias| clean(alias)).collect(),
             credential: lock(&self.credential).clone(),

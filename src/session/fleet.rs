@@ -23,6 +23,8 @@ use crate::runner::tally::Figures;
 
 /// Changes that arrive together are shown together.
 const GATHER: Duration = Duration::from_millis(25);
+/// In a storm of changes, making views takes at most one part in so many of a core, and one more.
+const REST: u32 = 4;
 const REFS_EVERY: Duration = Duration::from_secs(15);
 const TRANSFER: Duration = Duration::from_secs(30);
 /// Connections that are begun at a time: a fleet is no storm on whatever stands before its API servers.
@@ -278,17 +280,25 @@ async fn publish(roster: Arc<Roster>, refs: watch::Receiver<Refs>, changed: Arc<
                 })
                 .collect();
         }
-        for (context, view) in &mut views {
-            // A view of a large cluster takes its time; most changes are of one.
-            if context.take_news() {
-                *view = context.view();
+        let begun = tokio::time::Instant::now();
+        let looked = tokio::task::spawn_blocking(move || {
+            for (context, view) in &mut views {
+                // A view of a large cluster takes its time; most changes are of one.
+                if context.take_news() {
+                    *view = context.view();
+                }
             }
-        }
+            views
+        });
+        // It ends with the runtime, or by a panic in a view.
+        let Ok(known) = looked.await else { return };
+        views = known;
+        let gather = GATHER.max(begun.elapsed() * REST);
         let (refs, mut problems) = refs.borrow().clone();
         problems.extend(roster.common.contexts.problem());
         out.send_replace(Arc::new(FleetView { contexts: views.iter().map(|(_, view)| Arc::clone(view)).collect(), refs, problems }));
         changed.notified().await;
-        tokio::time::sleep(GATHER).await;
+        tokio::time::sleep(gather).await;
     }
 }
 

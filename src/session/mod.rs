@@ -5,6 +5,7 @@
 //! first, then `context.rs`; the read model is `view.rs`.
 
 pub mod analyst;
+pub mod canaries;
 pub mod command;
 pub mod context;
 pub mod driving;
@@ -13,9 +14,9 @@ pub mod happening;
 mod herald;
 pub mod login;
 pub mod operations;
-pub mod questions;
-pub mod plan;
 mod permissions;
+pub mod plan;
+pub mod questions;
 pub mod remembered;
 mod roster;
 mod secrets;

@@ -101,7 +101,7 @@ fn worth_keeping(fleet: &FleetView) -> Vec<ContextView> {
         context.remembered = Some(at);
         context.canaries.truncate(room);
         room -= context.canaries.len();
-        for canary in &mut context.canaries {
+        for canary in context.canaries.iter_mut() {
             (canary.events, canary.slo, canary.verdicts) = (Vec::new(), Vec::new(), Vec::new());
         }
         // These are of the process, not of the cluster.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::canaries::Canaries;
 use crate::domain::intent::Verdict;
 use crate::domain::phase::Phase;
 use crate::domain::target::{CanaryKey, Target};
@@ -73,7 +74,7 @@ pub struct ContextView {
     pub server_version: Option<String>,
     pub driver: DriverView,
     pub sync: Option<SyncView>,
-    pub canaries: Vec<CanaryView>,
+    pub canaries: Canaries,
     /// Things an operator should know of this context: missing CRDs, refused watches, no metrics.
     pub problems: Vec<String>,
     /// Other kubeconfig contexts that lead to the same cluster, and are this row.

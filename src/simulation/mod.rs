@@ -20,6 +20,7 @@
 //! | `plan`, `play` | whatever a seed says, then healing, then the question whether all came to its end |
 //! | `check` | rules over what a cluster goes through |
 //! | `demo` | three clouds, a vendor, and a story |
+//! | `load` | many canaries and a storm of changes, to be carried |
 
 pub mod api;
 pub mod app;
@@ -30,6 +31,7 @@ pub mod demo;
 pub mod fields;
 pub mod line;
 pub mod listener;
+pub mod load;
 pub mod plan;
 pub mod play;
 pub mod process;

@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use tracing_appender::non_blocking::WorkerGuard;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_appender::rolling::{Builder, Rotation};
 use tracing_subscriber::EnvFilter;
 
 /// Days of logs that are kept.
 const KEPT: usize = 7;
+/// Lines that may wait for the disk; the place for them is taken at the start.
+const BACKLOG: usize = 8_192;
 /// Variable that holds a filter such as `pilothouse=debug`.
 const FILTER: &str = "PILOTHOUSE_LOG";
 
@@ -29,7 +31,7 @@ pub fn to_file(folder: &Path) -> Logs {
         Builder::new().rotation(Rotation::DAILY).filename_prefix("pilothouse").filename_suffix("log").max_log_files(KEPT).build(folder).ok()
     });
     let Some(appender) = made else { return Logs { _guard: None, folder: None } };
-    let (writer, guard) = tracing_appender::non_blocking(appender);
+    let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(BACKLOG).finish(appender);
     let _ = tracing_subscriber::fmt().with_env_filter(filter()).with_writer(writer).with_ansi(false).try_init();
     Logs { _guard: Some(guard), folder: Some(folder.to_path_buf()) }
 }

@@ -110,7 +110,8 @@ async fn a_context_that_goes_hands_its_lease_over() {
     let bed = Bed::up(&["aks", "eks"]).await;
     let session = bed.start_with(|settings| settings.drive = true);
     let holder = || {
-        let lease = bed.servers["eks"].object("leases", crate::kubernetes::lease::NAMESPACE, crate::kubernetes::lease::NAME);
+        let lease =
+            bed.servers["eks"].object("leases.coordination.k8s.io", crate::kubernetes::lease::NAMESPACE, crate::kubernetes::lease::NAME);
         lease.map(|lease| lease["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned())
     };
     until("eks is driven", || holder().as_deref() == Some("test")).await;

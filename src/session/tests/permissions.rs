@@ -58,7 +58,7 @@ async fn permissions_are_known_beforehand_or_unknown() {
         let server = cluster(name).await;
         let other = json!({"metadata": {"name": "web"}});
         server.call("admin", http::Method::POST, "/api/v1/namespaces", "", Some(&other)).expect("a namespace");
-        let canary = server.object("canaries", "app", &format!("web-{name}")).expect("a canary");
+        let canary = server.object("canaries.flagger.app", "app", &format!("web-{name}")).expect("a canary");
         let mut second = json!({"apiVersion": "flagger.app/v1beta1", "kind": "Canary", "metadata": {"name": "shop"}});
         second["spec"] = canary["spec"].clone();
         let path = "/apis/flagger.app/v1beta1/namespaces/web/canaries";

@@ -19,6 +19,7 @@ use crate::kubernetes::cluster::Cluster;
 use crate::kubernetes::compare;
 use crate::kubernetes::kinds::Kind;
 use crate::kubernetes::observe;
+use crate::session::canaries::Canaries;
 use crate::session::context::Context;
 use crate::session::fleet::Session;
 use crate::session::series::{Who, Window};
@@ -104,7 +105,7 @@ async fn gather(session: &Session, fleet: &FleetView, target: &Target) -> Result
         now,
         suspended: place.spec.suspend,
         twin_difference: twin_difference(session, &place, target, &twins),
-        context: ContextView { canaries: Vec::new(), ..(*shown).clone() },
+        context: ContextView { canaries: Canaries::default(), ..(*shown).clone() },
         canary,
         timeline: line,
         slo,

@@ -2,7 +2,7 @@
 //! `CustomResourceDefinition`. Everything that differs between kinds by a flag stands here.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use serde_json::Value;
 
@@ -281,11 +281,24 @@ impl Version {
         Self {
             name: text(&declared["name"]),
             served: declared["served"] == true,
-            schema: Some(Arc::new(declared["schema"]["openAPIV3Schema"].clone())),
+            schema: Some(shared(&declared["schema"]["openAPIV3Schema"])),
             status: subresources["status"].is_object(),
             scale,
         }
     }
+}
+
+/// The schema, which is in memory once, however many servers of this process have it.
+fn shared(schema: &Value) -> Arc<Value> {
+    static KNOWN: Mutex<Vec<Weak<Value>>> = Mutex::new(Vec::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    known.retain(|one| one.strong_count() > 0);
+    if let Some(one) = known.iter().filter_map(Weak::upgrade).find(|one| **one == *schema) {
+        return one;
+    }
+    let new = Arc::new(schema.clone());
+    known.push(Arc::downgrade(&new));
+    new
 }
 
 /// `deployments.apps`, `services`.

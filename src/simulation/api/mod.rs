@@ -30,6 +30,7 @@ mod write;
 
 use super::fields;
 
+pub use object::set as set_field;
 pub use proxy::{ProxyReply, ProxyRequest};
 pub use request::Verb;
 pub use server::{ApiServer, Options, Reply};

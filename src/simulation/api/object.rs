@@ -38,6 +38,8 @@ enum Decoded {
 pub(super) struct Object {
     head: Head,
     decoded: Mutex<Decoded>,
+    /// Decoded for those who do not ask who owns what, while the object is stored.
+    lean: Mutex<Option<Arc<Value>>>,
     whole: OnceLock<Bytes>,
     metadata: OnceLock<Bytes>,
 }
@@ -80,6 +82,7 @@ impl Object {
         Self {
             head: Head::of(&value),
             decoded: Mutex::new(Decoded::AtHand(Arc::new(value))),
+            lean: Mutex::new(None),
             whole: OnceLock::new(),
             metadata: OnceLock::new(),
         }
@@ -105,8 +108,22 @@ impl Object {
         value
     }
 
+    /// The object without `managedFields`, which weigh more than all the rest; the same for everybody.
+    pub(super) fn lean(&self) -> Arc<Value> {
+        let mut lean = self.lean.lock().unwrap_or_else(PoisonError::into_inner);
+        let value = lean.get_or_insert_with(|| {
+            let mut value = self.value().as_ref().clone();
+            set_metadata(&mut value, "managedFields", Value::Null);
+            Arc::new(value)
+        });
+        Arc::clone(value)
+    }
+
     /// Keeps the JSON alone. What is pinned stays, but for `past` objects, which nobody reads directly any more.
     pub(super) fn pack(&self, past: bool) {
+        if past {
+            *self.lean.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
         let mut decoded = self.decoded.lock().unwrap_or_else(PoisonError::into_inner);
         match &*decoded {
             Decoded::AtHand(value) => drop(self.whole.get_or_init(|| encode(&Untyped(value)))),
@@ -204,7 +221,7 @@ pub(super) fn set_metadata(object: &mut Value, key: &str, value: Value) {
 }
 
 /// Sets one field of a section such as `spec`, which is made if need be, or takes it away where `value` is null.
-pub(super) fn set(object: &mut Value, section: &str, key: &str, value: Value) {
+pub fn set(object: &mut Value, section: &str, key: &str, value: Value) {
     if value.is_null() {
         if let Some(section) = object.get_mut(section).and_then(Value::as_object_mut) {
             section.remove(key);

@@ -15,13 +15,15 @@ use super::ask::{self, Ask, Question};
 use super::object::encode;
 use super::proxy::{self, ProxyReply, ProxyRequest};
 use super::shapes::Asked;
-use super::state::{State, Write};
+use super::state::{Author, State, Write};
 use super::status::{Answered, Status};
 use super::store::key;
 use super::watch::WatchStream;
 use super::{discovery, reviews};
 
 const JSON: &str = "application/json";
+/// Who writes what is not asked for.
+const RESTORER: &str = "etcd";
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 
 /// How a server is set up.
@@ -176,9 +178,18 @@ impl ApiServer {
 
     /// All objects of a resource, by namespace and name.
     pub fn objects(&self, resource: &str) -> Vec<Arc<Value>> {
+        self.all(resource, super::object::Object::pinned)
+    }
+
+    /// The same without `managedFields`.
+    pub fn lean_objects(&self, resource: &str) -> Vec<Arc<Value>> {
+        self.all(resource, super::object::Object::lean)
+    }
+
+    fn all(&self, resource: &str, read: impl Fn(&super::object::Object) -> Arc<Value>) -> Vec<Arc<Value>> {
         let state = self.state();
         let Some(collection) = state.store.collection(resource) else { return Vec::new() };
-        let all: Vec<(&String, Arc<Value>)> = collection.with_prefix("").map(|(key, object)| (key, object.pinned())).collect();
+        let all: Vec<(&String, Arc<Value>)> = collection.with_prefix("").map(|(key, object)| (key, read(object))).collect();
         in_order(all)
     }
 
@@ -215,6 +226,47 @@ impl ApiServer {
     /// for a fleet in one process.
     pub fn keep_events(&self, kept: usize) {
         self.state().store.keep(kept);
+    }
+
+    /// From now on so many of the objects that were written last are kept decoded.
+    pub fn keep_decoded(&self, kept: usize) {
+        self.state().store.keep_decoded(kept);
+    }
+
+    /// Forgets the history, as a server does that starts anew: what it was is in memory no more.
+    pub fn forget_past(&self) {
+        self.state().store.forget_past();
+    }
+
+    /// From now on each resource's past keeps no more than so many bytes, whatever its age.
+    pub fn keep_past(&self, bytes: usize) {
+        self.state().store.keep_past(bytes);
+    }
+
+    /// A random uid.
+    #[must_use]
+    pub fn uid(&self) -> String {
+        self.state().uid()
+    }
+
+    /// Stores an object as it is, neither checked nor completed: one that came from a server like this.
+    pub fn restore(&self, resource: &str, object: Value) {
+        let now = self.now();
+        let author = Author { user: RESTORER, manager: RESTORER, now };
+        self.change(|state| drop(state.put(resource, object, author)));
+    }
+
+    /// Changes a stored object, unchecked, without the owners of its fields; `false` where it is not there.
+    pub fn amend(&self, resource: &str, namespace: &str, name: &str, change: impl FnOnce(&mut Value)) -> bool {
+        let now = self.now();
+        let author = Author { user: RESTORER, manager: RESTORER, now };
+        self.change(|state| {
+            let Some(known) = state.store.get(resource, &key(namespace, name)) else { return false };
+            let mut object = known.value().as_ref().clone();
+            change(&mut object);
+            state.put(resource, object, author);
+            true
+        })
     }
 
     /// From now on events reach watchers so much later than they happen; their order stays.

@@ -10,7 +10,7 @@ use super::super::signal;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::object::{Object, set_metadata};
+use super::object::{Object, Representation, set_metadata};
 
 /// So many events are kept in any case (`defaultLowerBoundCapacity` of the watch cache).
 const KEPT: usize = 100;
@@ -44,10 +44,29 @@ pub(super) struct Event {
     pub(super) committed: tokio::time::Instant,
 }
 
+impl Event {
+    /// Bytes that are kept for it alone: the next event has the object after the change.
+    fn weight(&self) -> usize {
+        let gone = (self.change == Change::Deleted).then_some(&self.object);
+        self.previous.iter().chain(gone).map(|object| object.untyped(Representation::Whole).len()).sum()
+    }
+}
+
+/// How much of the past is kept.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// So many events of each resource in any case.
+    kept: usize,
+    /// No more than so many bytes of each resource.
+    past: usize,
+}
+
 /// All objects of one resource.
 pub(super) struct Collection {
     objects: BTreeMap<String, Arc<Object>>,
     events: VecDeque<Arc<Event>>,
+    /// Bytes of the objects that are kept for these events alone.
+    past: usize,
     /// The newest version whose event is no longer kept: nothing can be told from before it.
     forgotten: u64,
     /// The version of the last compaction: nobody may start from before it, though open watches go on.
@@ -71,6 +90,7 @@ impl Collection {
         Self {
             objects: BTreeMap::new(),
             events: VecDeque::new(),
+            past: 0,
             forgotten: version,
             compacted: version,
             changed: signal::Sender::new(version),
@@ -129,7 +149,7 @@ impl Collection {
         self.changed.subscribe()
     }
 
-    fn record(&mut self, event: Event, kept: usize) {
+    fn record(&mut self, event: Event, limits: Limits) {
         if let Some(previous) = &event.previous {
             previous.pack(true);
         }
@@ -137,9 +157,16 @@ impl Collection {
             event.object.pack(true);
         }
         let (version, now) = (event.version, event.at);
+        self.past += event.weight();
         self.events.push_back(Arc::new(event));
-        while self.events.len() > kept && self.events.front().is_some_and(|oldest| now.duration_since(oldest.at) > FRESH) {
-            self.forgotten = self.events.pop_front().map_or(self.forgotten, |oldest| oldest.version);
+        while let Some(oldest) = self.events.front() {
+            let stale = self.events.len() > limits.kept && now.duration_since(oldest.at) > FRESH;
+            if !stale && self.past <= limits.past {
+                break;
+            }
+            self.past -= oldest.weight();
+            self.forgotten = oldest.version;
+            self.events.pop_front();
         }
         self.changed.set(version);
     }
@@ -152,13 +179,21 @@ pub(super) struct Store {
     newest: signal::Sender<u64>,
     /// What was written last, decoded: it is what is most likely to be written again.
     warm: VecDeque<Arc<Object>>,
-    /// So many events of each resource are kept in any case.
-    kept: usize,
+    limits: Limits,
+    /// So many objects are kept decoded.
+    kept_warm: usize,
 }
 
 impl Store {
     pub(super) fn new() -> Self {
-        Self { version: FIRST, collections: BTreeMap::new(), newest: signal::Sender::new(FIRST), warm: VecDeque::new(), kept: KEPT }
+        Self {
+            version: FIRST,
+            collections: BTreeMap::new(),
+            newest: signal::Sender::new(FIRST),
+            warm: VecDeque::new(),
+            limits: Limits { kept: KEPT, past: usize::MAX },
+            kept_warm: WARM,
+        }
     }
 
     /// The newest resourceVersion.
@@ -168,7 +203,12 @@ impl Store {
 
     /// Changes how many events of each resource are kept in any case.
     pub(super) fn keep(&mut self, kept: usize) {
-        self.kept = kept;
+        self.limits.kept = kept;
+    }
+
+    /// Changes how many bytes of each resource's past are kept at most.
+    pub(super) fn keep_past(&mut self, bytes: usize) {
+        self.limits.past = bytes;
     }
 
     /// Woken at every change of anything.
@@ -209,16 +249,34 @@ impl Store {
         if let Some(collection) = self.collections.get_mut(resource) {
             let previous = collection.objects.insert(object.key(), Arc::clone(&object));
             let change = if previous.is_some() { Change::Updated } else { Change::Created };
-            collection.record(event(version, change, &object, previous, now), self.kept);
+            collection.record(event(version, change, &object, previous, now), self.limits);
         }
         self.newest.set(version);
         self.warm.push_back(Arc::clone(&object));
-        if self.warm.len() > WARM
-            && let Some(coldest) = self.warm.pop_front()
-        {
-            coldest.pack(false);
-        }
+        self.cool();
         object
+    }
+
+    /// Changes how many objects are kept decoded.
+    pub(super) fn keep_decoded(&mut self, kept: usize) {
+        self.kept_warm = kept;
+        self.cool();
+    }
+
+    fn cool(&mut self) {
+        while self.warm.len() > self.kept_warm {
+            if let Some(coldest) = self.warm.pop_front() {
+                coldest.pack(false);
+            }
+        }
+    }
+
+    /// Forgets all events: watches and lists start from now.
+    pub(super) fn forget_past(&mut self) {
+        for collection in self.collections.values_mut() {
+            collection.events.clear();
+            (collection.past, collection.forgotten) = (0, self.version);
+        }
     }
 
     /// Takes an object away; `last` is the state that watchers see.
@@ -228,7 +286,7 @@ impl Store {
         if let Some(collection) = self.collections.get_mut(resource)
             && let Some(previous) = collection.objects.remove(&object.key())
         {
-            collection.record(event(version, Change::Deleted, &object, Some(previous), now), self.kept);
+            collection.record(event(version, Change::Deleted, &object, Some(previous), now), self.limits);
         }
         self.newest.set(version);
         object
@@ -250,4 +308,31 @@ impl Store {
 
 fn event(version: u64, change: Change, object: &Arc<Object>, previous: Option<Arc<Object>>, at: Timestamp) -> Event {
     Event { version, change, object: Arc::clone(object), previous, at, committed: tokio::time::Instant::now() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_past_is_bounded_in_bytes_where_that_is_asked_for() {
+        let mut store = Store::new();
+        store.open("services");
+        let now = Timestamp::UNIX_EPOCH;
+        let service = |text: &str| json!({"metadata": {"name": "a", "namespace": "n"}, "spec": {"text": text}});
+        let first = store.put("services", service(""), now).resource_version().to_owned();
+        for number in 0..50 {
+            store.put("services", service(&format!("{number:0>1000}")), now);
+        }
+        let reaches = |store: &Store| store.collection("services").is_some_and(|all| all.after(first.parse().unwrap_or(0)).is_some());
+        assert!(reaches(&store), "nothing is too old yet");
+        store.keep_past(10_000);
+        store.put("services", service("last"), now);
+        assert!(!reaches(&store));
+        let all = store.collection("services").expect("opened");
+        assert!(all.past <= 10_000 && !all.events.is_empty(), "{} bytes", all.past);
+        assert!(all.after(all.oldest()).is_some_and(|events| !events.is_empty()));
+    }
 }

@@ -61,6 +61,9 @@ const KUSTOMIZATION: &str = "app/kustomization.yaml";
 /// Events of each resource that a cluster of the demo keeps for watches that break off.
 const EVENTS: usize = 8;
 
+/// Objects that a cluster of the demo keeps decoded.
+const DECODED: usize = 2;
+
 /// One provider.
 pub struct Site {
     pub name: String,
@@ -80,6 +83,7 @@ impl Site {
         let options = Options { seed, mesh: cloud.mesh(), ..Options::default() };
         let cluster = SimulatedCluster::start(&name, seed, clock, options);
         cluster.server.keep_events(EVENTS);
+        cluster.server.keep_decoded(DECODED);
         let line = Line::new(Arc::clone(&cluster.server), "you", None);
         line.hold();
         Self { repository: folder.join(format!("{name}.git")), name, cloud, cluster, line }
@@ -118,6 +122,8 @@ impl Site {
         let first = Change { files: &files, author: "Platform Team", message: &format!("Run {tag}"), at };
         upstream.commit(&first).map_err(|e| e.to_string())?;
         app::prepare(&self.cluster.server, self.cloud.mesh()).map_err(|e| e.to_string())?;
+        // Nobody has looked yet, and the past of the definitions is large.
+        self.cluster.server.forget_past();
         self.line.open();
         Ok(())
     }

@@ -87,7 +87,7 @@ impl View {
     pub fn refresh(&mut self, server: &ApiServer) -> Vec<Change> {
         let mut changes = Vec::new();
         for ((resource, name), listing) in RESOURCES.into_iter().zip(&mut self.listings) {
-            let objects = server.objects(name);
+            let objects = server.lean_objects(name);
             let same = objects.len() == listing.len() && objects.iter().zip(listing.iter()).all(|(a, b)| Arc::ptr_eq(a, &b.object));
             if !same {
                 *listing = merge(resource, std::mem::take(listing), objects, &mut changes);

@@ -340,7 +340,8 @@ fn answer_lines(model: &Model, confirm: &Confirm, columns: usize) -> Vec<Line<'s
         None if confirm.in_reason => Line::styled("tab, then y confirms", theme.style(Role::Dim)),
         None => {
             let later = matches!(&confirm.ask, Ask::Verb(ask) if When::of(ask.verb) == When::Later);
-            let how = if later { format!(" confirms; it is sent {DELAY} s later, {undo} takes it back until then") } else { " confirms".into() };
+            let how =
+                if later { format!(" confirms; it is sent {DELAY} s later, {undo} takes it back until then") } else { " confirms".into() };
             Line::from(vec![Span::styled("y", theme.style(Role::Key)), Span::styled(how, theme.style(Role::Dim))])
         }
     };

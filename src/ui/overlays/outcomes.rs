@@ -54,7 +54,10 @@ fn lines(model: &Model, columns: usize) -> Vec<Line<'static>> {
     let mut out = Vec::new();
     for delayed in &model.delayed {
         let left = (delayed.due.as_second() - model.now.as_second()).max(0);
-        out.push(Line::styled(format!("» {} is sent in {left} s · {} takes it back", delayed.label, model.keymap.short(Id::Undo)), theme.style(Role::Warn)));
+        out.push(Line::styled(
+            format!("» {} is sent in {left} s · {} takes it back", delayed.label, model.keymap.short(Id::Undo)),
+            theme.style(Role::Warn),
+        ));
     }
     let mut batches: Vec<u64> = model.sent.iter().map(|(_, sent)| sent.batch).collect();
     batches.dedup();

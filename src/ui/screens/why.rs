@@ -12,7 +12,7 @@ use crate::ui::theme::Role;
 use crate::ui::widgets::text::wrap;
 
 /// Draws the screen between header and status line.
-pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect, hits: &mut Hits) {
+pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect, _hits: &mut Hits) {
     let theme = model.theme();
     let columns = usize::from(area.width);
     let Some((context, canary)) = model.subject() else {

@@ -194,7 +194,7 @@ fn context(name: &str, mesh: &str, wave: u32, canaries: Vec<CanaryView>) -> Cont
         server_version: Some("v1.36.3".into()),
         driver: DriverView::Here,
         sync: None,
-        canaries,
+        canaries: canaries.into(),
         problems: Vec::new(),
         aliases: Vec::new(),
         credential: None,
@@ -352,7 +352,7 @@ pub fn crowd() -> FleetView {
         provider.environment = Some(if at < 16 { "staging" } else { "production" }.into());
         let (pinned, applied) = if at < 24 { ("1.1.0", "1.1.0") } else { ("1.0.0", "1.0.0") };
         provider.sync = Some(sync(&provider.provider, pinned, applied, SyncState::Synced));
-        provider.canaries = (0..5).map(|number| canary(&format!("service-{number}"), Phase::Succeeded, "istio")).collect();
+        provider.canaries = (0..5).map(|number| Arc::new(canary(&format!("service-{number}"), Phase::Succeeded, "istio"))).collect();
         match at {
             7 => provider.canaries[0] = CanaryView { failed_checks: 2, ..frontend() },
             19 => provider.canaries[1].phase = Phase::Failed,

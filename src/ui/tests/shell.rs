@@ -13,10 +13,10 @@ use super::harness::{Harness, fleet};
 use crate::session::Clock;
 use crate::session::command::Outcome;
 use crate::session::view::FleetView;
+use crate::ui::address::Address;
 use crate::ui::event_loop::still::Still;
 use crate::ui::event_loop::{Run, drive};
 use crate::ui::message::{Effect, Event, HandOver, Mouse, MouseKind};
-use crate::ui::address::Address;
 use crate::ui::sequences::{CLIPBOARD, Multiplexer, Surroundings};
 use crate::ui::view::{draw_with, text};
 use crate::ui::{Exit, Options, Port};
@@ -29,7 +29,17 @@ struct Ends {
 fn port() -> (Ends, Port) {
     let (view, seen) = watch::channel(Arc::new(fleet()));
     let (outcomes, incoming) = mpsc::unbounded_channel();
-    (Ends { view, _outcomes: outcomes }, Port { view: seen, outcomes: incoming, clock: Clock::wall(), send: Box::new(|_| 0), answers: mpsc::unbounded_channel().1, ask: Box::new(|_| {}) })
+    (
+        Ends { view, _outcomes: outcomes },
+        Port {
+            view: seen,
+            outcomes: incoming,
+            clock: Clock::wall(),
+            send: Box::new(|_| 0),
+            answers: mpsc::unbounded_channel().1,
+            ask: Box::new(|_| {}),
+        },
+    )
 }
 
 fn terminal(width: u16, height: u16) -> Terminal<TestBackend> {
