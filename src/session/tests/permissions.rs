@@ -58,7 +58,7 @@ async fn permissions_are_known_beforehand_or_unknown() {
         let server = cluster(name).await;
         let other = json!({"metadata": {"name": "web"}});
         server.call("admin", http::Method::POST, "/api/v1/namespaces", "", Some(&other)).expect("a namespace");
-        let canary = server.object("canaries", "app", &format!("web-{name}")).expect("a canary");
+        let canary = server.object("canaries.flagger.app", "app", &format!("web-{name}")).expect("a canary");
         let mut second = json!({"apiVersion": "flagger.app/v1beta1", "kind": "Canary", "metadata": {"name": "shop"}});
         second["spec"] = canary["spec"].clone();
         let path = "/apis/flagger.app/v1beta1/namespaces/web/canaries";
@@ -87,7 +87,9 @@ async fn permissions_are_known_beforehand_or_unknown() {
     assert!(told("partly", Need::Drive, Some("app")).is_some_and(|why| why.contains("leases")));
 
     let once = asked.load(Ordering::Relaxed);
-    session.contexts().iter().for_each(|context| context.ask_permissions());
+    for context in session.contexts() {
+        context.ask_permissions();
+    }
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(asked.load(Ordering::Relaxed), once, "answers are good for a while");
 }
