@@ -284,7 +284,8 @@ fn session(global: &Global, drive: bool, series: bool) -> Result<std::sync::Arc<
 fn remembering_session(global: &Global, drive: bool) -> Result<std::sync::Arc<Session>, Failure> {
     let (mut settings, contexts) = (settings(global, drive, true)?, contexts(global)?);
     let fleet_file = global.config.clone().or_else(config::default_fleet_file).unwrap_or_default();
-    settings.remember = contexts.key().map(|key| format!("{key}\n{}", fleet_file.display()));
+    let narrowed = global.context.join(",");
+    settings.remember = contexts.key().map(|key| format!("{key}\n{}\n{narrowed}", fleet_file.display()));
     Session::start(settings, contexts).map_err(Failure::usage)
 }
 

@@ -70,14 +70,21 @@ enum Origin {
 struct Listing {
     kubeconfig: Arc<Kubeconfig>,
     names: Arc<Vec<String>>,
+    /// Every context by itself.
+    rows: Arc<Vec<Row>>,
     /// Why a newer reading is not used.
     problem: Option<String>,
 }
 
 impl Listing {
     fn of(kubeconfig: Kubeconfig) -> Self {
-        let names = kubeconfig.contexts.iter().map(|c| c.name.clone()).collect();
-        Self { kubeconfig: Arc::new(kubeconfig), names: Arc::new(names), problem: None }
+        let names: Vec<String> = kubeconfig.contexts.iter().map(|c| c.name.clone()).collect();
+        let rows = names.iter().map(|name| row(&kubeconfig, name)).collect();
+        Self { kubeconfig: Arc::new(kubeconfig), names: Arc::new(names), rows: Arc::new(rows), problem: None }
+    }
+
+    fn row(&self, name: &str) -> Row {
+        self.rows.iter().find(|row| row.name == name).cloned().unwrap_or_else(|| nowhere(name))
     }
 }
 
@@ -123,8 +130,9 @@ impl Contexts {
     #[must_use]
     pub fn ready(clients: impl IntoIterator<Item = (String, Client)>) -> Self {
         let clients: Vec<(String, Client)> = clients.into_iter().collect();
-        let names = Arc::new(clients.iter().map(|(name, _)| name.clone()).collect());
-        Self::new(Origin::Clients(clients), Listing { names, ..Listing::default() })
+        let names: Vec<String> = clients.iter().map(|(name, _)| name.clone()).collect();
+        let rows = Arc::new(names.iter().map(|name| nowhere(name)).collect());
+        Self::new(Origin::Clients(clients), Listing { names: Arc::new(names), rows, ..Listing::default() })
     }
 
     fn listing(&self) -> Listing {
@@ -168,10 +176,9 @@ impl Contexts {
     pub fn rows(&self, wanted: &[String]) -> Vec<Row> {
         let listing = self.listing();
         let current = listing.kubeconfig.current_context.as_deref();
-        let all: Vec<Row> = listing.names.iter().map(|name| row(&listing.kubeconfig, name)).collect();
         let mut rows: Vec<Row> = Vec::new();
         let chosen: Vec<Row> =
-            if wanted.is_empty() { all.clone() } else { wanted.iter().map(|name| row(&listing.kubeconfig, name)).collect() };
+            if wanted.is_empty() { listing.rows.to_vec() } else { wanted.iter().map(|name| listing.row(name)).collect() };
         for next in chosen {
             match rows.iter_mut().find(|row| row.place == next.place) {
                 Some(row) if row.name == next.name => {}
@@ -187,7 +194,7 @@ impl Contexts {
         if !wanted.is_empty() {
             // Who asks for one user of a cluster does not mean another's contexts.
             for row in &mut rows {
-                let twins = all.iter().filter(|other| other.identity == row.identity && other.name != row.name);
+                let twins = listing.rows.iter().filter(|other| other.identity == row.identity && other.name != row.name);
                 let more: Vec<String> = twins.map(|twin| twin.name.clone()).filter(|name| !row.aliases.contains(name)).collect();
                 row.aliases.extend(more);
             }
@@ -199,7 +206,7 @@ impl Contexts {
     #[must_use]
     pub fn row(&self, name: &str) -> Row {
         let found = self.rows(&[name.to_owned()]).pop();
-        found.unwrap_or_else(|| row(&Kubeconfig::default(), name))
+        found.unwrap_or_else(|| nowhere(name))
     }
 
     /// Reads the files anew whenever they change; rings [`Contexts::changes`]. Never returns.
@@ -286,6 +293,18 @@ impl Contexts {
         }
     }
 
+    /// Takes what the plugin of `name` printed for a person who has logged in, and uses it for all who share the plugin.
+    ///
+    /// # Errors
+    /// [`ContextError::Credential`] where it is no credential; it is not repeated.
+    pub fn accept_credential(&self, name: &str, printed: &[u8]) -> Result<(), ContextError> {
+        let denied = |cause: PluginError| ContextError::Credential { name: name.into(), cause };
+        match self.meaning(name).map(|meaning| self.plugin(&meaning)).transpose().map_err(denied)?.flatten() {
+            Some(plugin) => plugin.accept(printed).map_err(denied),
+            None => Ok(()),
+        }
+    }
+
     /// The plugin that `name` waits for at this moment.
     #[must_use]
     pub fn waits_for(&self, name: &str) -> Option<String> {
@@ -351,12 +370,12 @@ fn kept(before: &Listing, problem: &str) -> Listing {
 }
 
 fn row(kubeconfig: &Kubeconfig, name: &str) -> Row {
-    let meaning = kubeconfig::meaning(kubeconfig, name);
-    let unknown = || format!("context {name}");
-    Row {
-        name: name.to_owned(),
-        aliases: Vec::new(),
-        place: meaning.as_ref().map_or_else(unknown, |m| m.place.clone()),
-        identity: meaning.map_or_else(unknown, |m| m.identity),
-    }
+    let found = kubeconfig::meaning(kubeconfig, name);
+    found.map_or_else(|| nowhere(name), |Meaning { place, identity, .. }| Row { place, identity, ..nowhere(name) })
+}
+
+/// A context of which nothing is known but its name.
+fn nowhere(name: &str) -> Row {
+    let place = format!("context {name}");
+    Row { name: name.to_owned(), aliases: Vec::new(), identity: place.clone(), place }
 }

@@ -165,6 +165,19 @@ impl Plugin {
         (state.held, state.failed) = (None, None);
     }
 
+    /// Holds what the plugin printed for a person.
+    ///
+    /// # Errors
+    /// [`PluginError::Nonsense`].
+    pub fn accept(&self, printed: &[u8]) -> Result<(), PluginError> {
+        let issued = Arc::new(self.call.read(printed)?);
+        let mut state = self.state();
+        (state.held, state.failed) = (Some(issued), None);
+        drop(state);
+        self.turns.send_modify(|count| *count += 1);
+        Ok(())
+    }
+
     /// What is held now, without a run.
     pub fn held(&self) -> Option<Arc<Issued>> {
         self.state().held.clone()
@@ -271,14 +284,27 @@ pub struct LoginCommand {
     pub prints_secret: bool,
 }
 
-/// Plugins that need another program for a login, by their names: program, arguments, and the option and variable whose
-/// value goes along.
-const LOGINS: &[(&str, &str, &[&str], Option<(&str, &str)>)] = &[
-    ("aws", "aws", &["sso", "login"], Some(("--profile", "AWS_PROFILE"))),
-    ("aws-iam-authenticator", "aws", &["sso", "login"], Some(("--profile", "AWS_PROFILE"))),
-    ("gke-gcloud-auth-plugin", "gcloud", &["auth", "login"], None),
-    ("gcloud", "gcloud", &["auth", "login"], None),
-    ("doctl", "doctl", &["auth", "init"], None),
+/// The login of a plugin that does not ask by itself.
+struct Login {
+    plugin: &'static str,
+    program: &'static str,
+    words: &'static [&'static str],
+    /// The option and the variable of the plugin whose value goes along.
+    along: Option<(&'static str, &'static str)>,
+}
+
+const fn login(plugin: &'static str, program: &'static str, words: &'static [&'static str]) -> Login {
+    Login { plugin, program, words, along: None }
+}
+
+const PROFILE: Option<(&str, &str)> = Some(("--profile", "AWS_PROFILE"));
+
+const LOGINS: &[Login] = &[
+    Login { along: PROFILE, ..login("aws", "aws", &["sso", "login"]) },
+    Login { along: PROFILE, ..login("aws-iam-authenticator", "aws", &["sso", "login"]) },
+    login("gke-gcloud-auth-plugin", "gcloud", &["auth", "login"]),
+    login("gcloud", "gcloud", &["auth", "login"]),
+    login("doctl", "doctl", &["auth", "init"]),
 ];
 
 impl LoginCommand {
@@ -286,7 +312,7 @@ impl LoginCommand {
     pub(super) fn of(call: &Call) -> Option<Self> {
         let name = call.name();
         let env = call.env.clone();
-        if let Some((_, program, words, along)) = LOGINS.iter().find(|(plugin, ..)| *plugin == name) {
+        if let Some(Login { program, words, along, .. }) = LOGINS.iter().find(|login| login.plugin == name) {
             let mut args: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
             if let Some((option, variable)) = along {
                 let of_option = call.args.iter().skip_while(|arg| arg != option).nth(1);

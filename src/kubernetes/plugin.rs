@@ -171,8 +171,9 @@ impl Call {
         PluginError::Missing { program: self.name(), cause, way_out }
     }
 
-    fn read(&self, said: &[u8]) -> Result<Issued, PluginError> {
-        // What it said is a secret, so no error repeats any of it.
+    /// # Errors
+    /// [`PluginError::Nonsense`] where `said` is no credential; no error repeats any of it.
+    pub fn read(&self, said: &[u8]) -> Result<Issued, PluginError> {
         let wrong = |why: &str| PluginError::Nonsense { program: self.name(), why: why.into() };
         if said.len() > LONGEST_ANSWER {
             return Err(wrong("it is longer than 1 MiB"));

@@ -1,6 +1,8 @@
 //! One context: connect, watch, drive where told to, and say how it stands. It never ends by itself, and
 //! nothing it does can delay another.
 
+mod connect;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,8 +23,8 @@ use crate::domain::driver::Drive;
 use crate::domain::fleet::Provider;
 use crate::domain::text::clean;
 use crate::kubernetes::access::Access;
-use crate::kubernetes::cluster::{Cluster, Policy};
-use crate::kubernetes::contexts::{Connection, ContextError, Contexts, Row};
+use crate::kubernetes::cluster::Cluster;
+use crate::kubernetes::contexts::{Connection, Contexts, Row};
 use crate::kubernetes::error::ApiError;
 use crate::kubernetes::kinds::Kind;
 use crate::kubernetes::lease::{Claim, Lease};
@@ -37,12 +39,10 @@ use crate::runner::tally::Tally;
 pub const CONNECT: Duration = Duration::from_secs(8);
 /// How long a verb waits for what it has to tell.
 const FAREWELL: Duration = Duration::from_secs(5);
-const FIRST_RETRY: Duration = Duration::from_secs(2);
-const SLOWEST_RETRY: Duration = Duration::from_secs(30);
-/// A connection that takes longer only waits, and lets others begin.
-const TURN: Duration = Duration::from_millis(250);
 /// How long a context that goes elsewhere takes to hand its lease over.
 const PARTING: Duration = Duration::from_secs(2);
+/// How often it is looked when a credential ends.
+const CREDENTIAL: Duration = Duration::from_mins(1);
 /// How often an observer asks who drives.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -52,6 +52,8 @@ pub struct Context {
     pub provider: Provider,
     /// What stands behind the name now.
     row: Mutex<Row>,
+    /// An earlier row with the same cluster, which is driven from there if at all.
+    twin: Mutex<Option<String>>,
     settings: Arc<Settings>,
     contexts: Contexts,
     /// Places for connections that are being made.
@@ -106,7 +108,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Context {
-    pub(super) fn new(row: Row, provider: Provider, common: &Common) -> Arc<Self> {
+    pub(super) fn new(row: Row, twin: Option<String>, provider: Provider, common: &Common) -> Arc<Self> {
         let settings = Arc::clone(&common.settings);
         let sync = settings.sync_source(&provider).map(|source| Arc::new(SyncStatus::new(&source)));
         let name = row.name.clone();
@@ -135,6 +137,7 @@ impl Context {
             changed: Arc::clone(&common.changed),
             dirty: Arc::new(AtomicBool::new(true)),
             row: Mutex::new(row),
+            twin: Mutex::new(twin),
             name,
         })
     }
@@ -170,8 +173,12 @@ impl Context {
         self.name == name || lock(&self.row).aliases.iter().any(|alias| alias == name)
     }
 
-    /// Goes by `row` from now on: by another user, or to another cluster, by a new connection.
-    pub(super) fn follow(&self, row: Row) {
+    /// Goes by `row` from now on: by another user, or to another cluster, by a new connection. `twin` is an earlier row
+    /// with the same cluster.
+    pub(super) fn follow(&self, row: Row, twin: Option<String>) {
+        if std::mem::replace(&mut *lock(&self.twin), twin.clone()) != twin {
+            self.ring();
+        }
         let before = std::mem::replace(&mut *lock(&self.row), row.clone());
         if before.place != row.place {
             // Who let this process drive one cluster has said nothing of another.
@@ -184,25 +191,6 @@ impl Context {
         if before != row {
             self.ring();
         }
-    }
-
-    fn call(&self) {
-        self.calls.send_modify(|count| *count += 1);
-    }
-
-    /// Tries again at once where the cluster is not reached: somebody has logged in, say.
-    pub fn retry_now(&self) {
-        if !lock(&self.link).is_live() {
-            self.call();
-        }
-    }
-
-    /// This machine has slept for `gap`: nothing is known to be as it was, and connections of before are dead.
-    pub(super) fn woke(&self, gap: Duration) {
-        if self.cluster().is_some() {
-            self.stale(self.settings.clock.now(), format!("this machine slept for {}s; looking again", gap.as_secs()));
-        }
-        self.call();
     }
 
     /// Asks the API server what we may do there, unless it was asked a short while ago; answers come with the view.
@@ -218,15 +206,6 @@ impl Context {
             this.permissions.ask(&cluster, &this.settings.lease_namespace).await;
             this.ring();
         });
-    }
-
-    async fn look_at_credential(&self) {
-        let (contexts, name) = (self.contexts.clone(), self.name.clone());
-        let found = tokio::task::spawn_blocking(move || contexts.credential(&name)).await.ok().flatten();
-        let next = found.map(|c| CredentialView { plugin: c.plugin, expires: c.expires, interactive: c.interactive, user: c.user });
-        if std::mem::replace(&mut *lock(&self.credential), next.clone()) != next {
-            self.ring();
-        }
     }
 
     fn ring(&self) {
@@ -246,118 +225,6 @@ impl Context {
     /// Whether the view is another one than when this was asked last.
     pub(super) fn take_news(&self) -> bool {
         self.dirty.swap(false, Ordering::AcqRel)
-    }
-
-    /// Connects, and stays connected, until the task is dropped.
-    pub(super) async fn run(self: Arc<Self>) {
-        let mut retry = FIRST_RETRY;
-        let mut calls = self.calls.subscribe();
-        loop {
-            calls.borrow_and_update();
-            if self.moved.swap(false, Ordering::AcqRel) {
-                self.set_out();
-            }
-            self.look_at_credential().await;
-            let connected = self.connect().await;
-            self.look_at_credential().await;
-            match connected {
-                Ok((cluster, connection)) => {
-                    retry = FIRST_RETRY;
-                    let known = self.cluster.send_replace(Some(Arc::clone(&cluster)));
-                    if known.is_none() {
-                        self.set_link(Link::Live);
-                    }
-                    Arc::clone(&self).live(cluster, &connection, &mut calls).await;
-                }
-                Err(link) => {
-                    tracing::warn!(context = %self.name, ?link, "not connected");
-                    self.set_link(self.since_when(link));
-                    // Contexts that failed together do not come back together.
-                    let wait = retry.mul_f64(0.8 + 0.4 * fastrand::f64());
-                    tokio::select! {
-                        biased;
-                        _ = calls.changed() => retry = FIRST_RETRY,
-                        () = tokio::time::sleep(wait) => retry = (retry * 2).min(SLOWEST_RETRY),
-                    }
-                }
-            }
-        }
-    }
-
-    /// Forgets the cluster that the name led to.
-    fn set_out(&self) {
-        self.cluster.send_replace(None);
-        lock(&self.remembered).take();
-        (*lock(&self.holder), *lock(&self.version)) = (None, None);
-        lock(&self.problems).clear();
-        self.permissions.forget();
-        self.set_link(Link::Connecting { since: self.settings.clock.now() });
-    }
-
-    /// `link`, a failure, dated by when it began; what has answered once is stale, and not unreachable.
-    fn since_when(&self, link: Link) -> Link {
-        let began = match &*lock(&self.link) {
-            Link::Unreachable { since, .. } | Link::Unauthorized { since, .. } | Link::Connecting { since } | Link::Stale { since, .. } => {
-                *since
-            }
-            Link::Live => self.settings.clock.now(),
-        };
-        match link {
-            Link::Unauthorized { why, .. } => Link::Unauthorized { since: began, why },
-            Link::Unreachable { why, .. } if self.cluster().is_some() => Link::Stale { since: began, why },
-            Link::Unreachable { why, .. } => Link::Unreachable { since: began, why },
-            other => other,
-        }
-    }
-
-    async fn connect(&self) -> Result<(Arc<Cluster>, Connection), Link> {
-        let now = self.settings.clock.now();
-        let unreachable = |why: String| Link::Unreachable { since: now, why: clean(&why) };
-        let unauthorized = |why: String| Link::Unauthorized { since: now, why: clean(&why) };
-        // A plugin takes its own time, which is not the network's, and goes on when this wait is over.
-        match tokio::time::timeout(CONNECT, self.contexts.authenticate(&self.name)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error @ ContextError::Credential { .. })) => return Err(unauthorized(error.to_string())),
-            Ok(Err(error)) => return Err(unreachable(error.to_string())),
-            Err(_) => {
-                let plugin = self.contexts.waits_for(&self.name).unwrap_or_default();
-                return Err(unauthorized(format!("credential plugin {plugin} has not answered yet: it may wait for a person")));
-            }
-        }
-        let attempt = async {
-            let connection = self.contexts.connect(&self.name).await.map_err(|error| match error {
-                ContextError::Credential { .. } => unauthorized(error.to_string()),
-                other => unreachable(other.to_string()),
-            })?;
-            let access = Access::new(connection.client.clone());
-            let version = access.get("/version").await.map_err(|e| match e {
-                ApiError::Unauthorized { .. } => unauthorized(e.to_string()),
-                other => unreachable(other.to_string()),
-            })?;
-            // `/version` is open to everybody; who we are is not.
-            if let Err(error @ ApiError::Unauthorized { .. }) = crate::kubernetes::verbs::who(&access).await {
-                return Err(unauthorized(error.to_string()));
-            }
-            *lock(&self.version) = Some(clean(crate::kubernetes::json::text(&version, "/gitVersion")));
-            let client = connection.client.clone();
-            let cluster = match self.cluster() {
-                Some(known) => known.by(client),
-                None => {
-                    let policy = Policy::new(self.provider.drive, self.provider.mesh.clone(), self.settings.fleet.engine.clone());
-                    Cluster::new(client, policy, self.settings.clock.clone())
-                }
-            };
-            Ok((Arc::new(cluster), connection))
-        };
-        let place = self.places.acquire().await;
-        let mut attempt = std::pin::pin!(tokio::time::timeout(CONNECT, attempt));
-        let quick = tokio::time::timeout(TURN, &mut attempt).await;
-        drop(place);
-        let done = match quick {
-            Ok(done) => done,
-            Err(_) => attempt.await,
-        };
-        done.unwrap_or_else(|_| Err(unreachable(format!("no answer within {}s", CONNECT.as_secs()))))
     }
 
     fn analyst(&self, cluster: &Cluster, source: Source) -> Arc<Analyst> {
@@ -440,7 +307,7 @@ impl Context {
     async fn drive_when_told(self: Arc<Self>, cluster: Arc<Cluster>, analyst: Arc<Analyst>, mut leaving: watch::Receiver<bool>) {
         let mut told = self.drive.subscribe();
         loop {
-            while !(*told.borrow_and_update() && cluster.store.is_complete() && self.flagger(&cluster).is_none()) {
+            while !(*told.borrow_and_update() && cluster.store.is_complete() && self.may_drive(&cluster)) {
                 tokio::select! {
                     biased;
                     _ = leaving.changed() => return,
@@ -460,7 +327,7 @@ impl Context {
                 Scope::All,
             ));
             let mut states = lease.states();
-            while *told.borrow_and_update() && self.flagger(&cluster).is_none() && !*leaving.borrow_and_update() {
+            while *told.borrow_and_update() && self.may_drive(&cluster) && !*leaving.borrow_and_update() {
                 tokio::select! {
                     biased;
                     _ = leaving.changed() => break,
@@ -489,7 +356,14 @@ impl Context {
 
     fn claim(&self, cluster: &Cluster) -> Arc<Lease> {
         let settings = &self.settings;
-        Lease::new(cluster.access.clone(), &settings.lease_namespace, settings.identity.clone(), settings.clock.clone())
+        // Two rows of one process that lead to one cluster, unknown to it, are two holders.
+        let row = crate::domain::revision::sha256_hex(self.name.as_bytes());
+        let identity = format!("{}_{}", settings.identity, row.get(..6).unwrap_or_default());
+        Lease::new(cluster.access.clone(), &settings.lease_namespace, identity, settings.clock.clone())
+    }
+
+    fn may_drive(&self, cluster: &Cluster) -> bool {
+        self.flagger(cluster).is_none() && lock(&self.twin).is_none()
     }
 
     /// Why a Flagger keeps us from driving here.
@@ -533,6 +407,7 @@ impl Context {
         let mut looked = tokio::time::Instant::now().checked_sub(LOOK);
         let mut unheard: Option<(Timestamp, String)> = None;
         let mut denied: Option<String> = None;
+        let mut credential_at = tokio::time::Instant::now();
         let mut told = tokio::time::Instant::now();
         let mut promoted = false;
         let mut resuming = !lock(&self.link).is_live();
@@ -550,9 +425,13 @@ impl Context {
                 }
                 promoted = now;
             }
-            if self.lease().is_none() && looked.is_none_or(|at| at.elapsed() >= LOOK) {
-                looked = Some(tokio::time::Instant::now());
+            if credential_at.elapsed() >= CREDENTIAL {
+                credential_at = tokio::time::Instant::now();
                 self.look_at_credential().await;
+            }
+            let holds = self.lease().is_some_and(|lease| lease.may_write());
+            if !holds && looked.is_none_or(|at| at.elapsed() >= LOOK) {
+                looked = Some(tokio::time::Instant::now());
                 self.renew_permissions();
                 match Lease::holder(&cluster.access, &self.settings.lease_namespace, cluster.clock.now()).await {
                     Ok(holder) => {
@@ -568,7 +447,7 @@ impl Context {
                     Err(_) => {}
                 }
             }
-            if self.lease().is_some_and(|lease| lease.may_write()) {
+            if holds {
                 // Renewals of the lease are answers too, and idle clusters give no others.
                 cluster.store.hear(cluster.clock.now());
             }
@@ -576,7 +455,7 @@ impl Context {
                 Claim::Lost(why) => Some((cluster.clock.now(), why)),
                 _ => None,
             });
-            if self.lease().is_some() {
+            if holds {
                 (unheard, denied) = (None, None);
             }
             if let Some(why) = &denied {
@@ -630,6 +509,7 @@ impl Context {
             Some(Claim::Unknown) => DriverView::Unknown,
             None => match lock(&self.holder).clone() {
                 Some(holder) => DriverView::Elsewhere { holder },
+                None if lock(&self.twin).is_some() => DriverView::Nobody { why: "another row has the same cluster".into() },
                 None if self.provider.drive == Drive::Observe => DriverView::Nobody { why: "drive: observe".into() },
                 None => DriverView::Nobody { why: "nobody holds the lease".into() },
             },
@@ -669,6 +549,9 @@ impl Context {
             if self.provider.prometheus.is_none() && !cluster.store.canaries().is_empty() {
                 problems.push("no Prometheus is configured: set prometheus in the fleet file, or --prometheus URL".into());
             }
+        }
+        if let Some(twin) = &*lock(&self.twin) {
+            problems.push(format!("the same cluster as {}: it is driven from there, and only shown here", clean(twin)));
         }
         let row = self.row();
         let mut view = ContextView {

@@ -23,6 +23,21 @@ impl Session {
         self.contexts().into_iter().filter(same).collect()
     }
 
+    /// As [`Session::logged_in`], with what a plugin that only answers persons has printed.
+    ///
+    /// # Errors
+    /// A sentence, where it is no credential; it is not repeated.
+    pub fn logged_in_with(&self, name: &str, printed: &[u8]) -> Result<(), String> {
+        let served = self.served_by_login(name);
+        for context in &served {
+            self.kubeconfig().accept_credential(&context.name, printed).map_err(|error| error.to_string())?;
+        }
+        for context in served {
+            context.retry_now();
+        }
+        Ok(())
+    }
+
     /// Somebody has logged in to `name`: it and all contexts with the same login connect at once.
     pub fn logged_in(&self, name: &str) {
         for context in self.served_by_login(name) {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::view::{ContextView, DriverView, FleetView};
+use super::view::{ContextView, DriverView, FleetView, Link};
 use crate::domain::revision::sha256_hex;
 
 /// Of the form of the file.
@@ -113,17 +113,13 @@ fn worth_keeping(fleet: &FleetView) -> Vec<ContextView> {
 }
 
 fn sum(contexts: &[ContextView]) -> String {
-    let undated: Vec<ContextView> = contexts
-        .iter()
-        .map(|context| {
-            let mut context = context.clone();
-            (context.heard, context.remembered) = (None, None);
-            context.link = super::view::Link::Live;
-            if let Some(sync) = &mut context.sync {
-                sync.checked = None;
-            }
-            context
-        })
-        .collect();
-    sha256_hex(&serde_json::to_vec(&undated).unwrap_or_default())
+    let each = contexts.iter().map(|context| {
+        let mut undated = context.clone();
+        (undated.heard, undated.remembered, undated.link) = (None, None, Link::Live);
+        if let Some(sync) = &mut undated.sync {
+            sync.checked = None;
+        }
+        sha256_hex(&serde_json::to_vec(&undated).unwrap_or_default())
+    });
+    sha256_hex(each.collect::<String>().as_bytes())
 }

@@ -9,7 +9,6 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 
 use super::context::{Common, Context};
-use crate::domain::driver::Drive;
 
 /// Time for a context that is gone to hand its lease over.
 const PARTING: Duration = Duration::from_secs(4);
@@ -70,17 +69,12 @@ impl Roster {
             places.push((row.place.clone(), row.name.clone()));
             if let Some(at) = before.iter().position(|member| member.context.name == row.name) {
                 let member = before.remove(at);
-                member.context.follow(row);
+                member.context.follow(row, twin);
                 members.here.push(member);
                 continue;
             }
-            let mut provider = settings.provider(&row.name);
-            if let Some(twin) = &twin {
-                // One process that drove a cluster twice would hold its own lease against itself.
-                tracing::warn!(context = %row.name, %twin, "the same cluster as another row: observed here, and driven there");
-                provider.drive = Drive::Observe;
-            }
-            let context = Context::new(row, provider, &self.common);
+            let provider = settings.provider(&row.name);
+            let context = Context::new(row, twin, provider, &self.common);
             let task = tokio::spawn(Arc::clone(&context).run()).abort_handle();
             members.here.push(Member { context, task });
         }
@@ -103,6 +97,6 @@ impl Roster {
             }
             self.common.changed.notify_one();
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

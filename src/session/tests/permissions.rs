@@ -87,7 +87,9 @@ async fn permissions_are_known_beforehand_or_unknown() {
     assert!(told("partly", Need::Drive, Some("app")).is_some_and(|why| why.contains("leases")));
 
     let once = asked.load(Ordering::Relaxed);
-    session.contexts().iter().for_each(|context| context.ask_permissions());
+    for context in session.contexts() {
+        context.ask_permissions();
+    }
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(asked.load(Ordering::Relaxed), once, "answers are good for a while");
 }
