@@ -3,21 +3,30 @@
 use std::io::IsTerminal;
 use std::sync::Arc;
 
-use super::{Failure, Global, Outcome, PATIENCE, output, session};
+use super::{Failure, Global, Outcome, PATIENCE, config, output, session};
+use crate::config as files;
 use crate::domain::target::Target;
 use crate::session::fleet::Session;
 use crate::session::operations::Operator;
 use crate::session::view::FleetView;
-use crate::ui::{self, Colour, Options, Port};
+use crate::ui::{self, Colour, Options, Port, looks, theme};
 
 pub(super) fn options(global: &Global) -> Options {
+    let looks = config::load(files::config_folder().as_deref());
     Options {
         read_only: global.read_only,
         contexts: Vec::new(),
-        ascii: global.ascii,
-        colour: Colour::detect(|name| std::env::var(name).ok()),
-        ..Options::default()
+        // What the settings say besides is heard while the console runs, too.
+        ascii: global.ascii || (looks.ascii.is_none() && theme::ascii_is_wanted(variable)),
+        colour: Colour::detect(variable),
+        background: variable("COLORFGBG").and_then(|value| theme::background_hint(&value)).unwrap_or_default(),
+        arm_for: looks.arm_for,
+        looks: looks::fixed(looks),
     }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 pub(super) async fn run(global: &Global) -> Outcome {
@@ -35,7 +44,11 @@ pub(super) fn needs_terminal() -> Result<(), Failure> {
 }
 
 /// The console over `session`, until the operator leaves; `warn` names the rollouts that stand still then.
-pub(super) async fn over(session: Arc<Session>, options: Options, warn: bool) -> Outcome {
+pub(super) async fn over(session: Arc<Session>, mut options: Options, warn: bool) -> Outcome {
+    if let Some(folder) = files::config_folder() {
+        let first = options.looks.borrow().as_ref().clone();
+        options.looks = files::settings::follow(folder, first);
+    }
     let (operator, outcomes) = Operator::new(Arc::clone(&session), true);
     let view = session.view();
     let clock = session.settings.clock.clone();

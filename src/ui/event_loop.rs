@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -57,6 +58,7 @@ fn stop_signals() -> Result<impl Future<Output = ()>, UiError> {
 struct Open {
     view: bool,
     outcomes: bool,
+    looks: bool,
 }
 
 /// Runs the console on any terminal and any source of input.
@@ -75,8 +77,9 @@ where
     let mut input = std::pin::pin!(input.fuse());
     let mut stop = std::pin::pin!(stop);
     let size = terminal.size().map_err(draw_error)?;
+    let mut looks = options.looks.clone();
     let mut model = Model::new(options, (size.width, size.height), port.clock.now());
-    let mut open = Open { view: true, outcomes: true };
+    let mut open = Open { view: true, outcomes: true, looks: true };
     // What the session knows already belongs to the first frame; nothing is waited for.
     let known = port.view.borrow_and_update().clone();
     feed(&mut model, &port, terminal, Event::View(known))?;
@@ -97,6 +100,10 @@ where
                 None => return Ok(Exit::Stopped),
             },
             changed = port.view.changed(), if open.view => Some(view_event(changed.is_ok(), &mut port, &mut open)),
+            changed = looks.changed(), if open.looks => {
+                open.looks = changed.is_ok();
+                changed.ok().map(|()| Event::Looks(Arc::clone(&looks.borrow_and_update())))
+            }
             outcome = port.outcomes.recv(), if open.outcomes => {
                 open.outcomes = outcome.is_some();
                 outcome.map(Event::Outcome)

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::keymap::Key;
+use super::looks::Looks;
+use super::theme::Background;
 use crate::session::command::{Command, Outcome};
 use crate::session::view::FleetView;
 
@@ -37,6 +39,10 @@ pub enum Event {
         /// What was asked, in words.
         label: String,
     },
+    /// The user's settings changed.
+    Looks(Arc<Looks>),
+    /// The terminal said which ground it has.
+    Background(Background),
     /// The session ended.
     Ended,
     /// Time passed.

@@ -17,6 +17,7 @@ pub mod actions;
 pub mod attention;
 mod event_loop;
 pub mod keymap;
+pub mod looks;
 pub mod message;
 pub mod model;
 mod navigate;
@@ -39,7 +40,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 pub use self::actions::key_table;
-pub use self::theme::Colour;
+pub use self::looks::Looks;
+pub use self::theme::{Background, Colour};
 pub use self::view::snapshot;
 use crate::session::Clock;
 use crate::session::command::{Command, Outcome};
@@ -58,11 +60,23 @@ pub struct Options {
     pub colour: Colour,
     /// How long the console stays armed after the last key.
     pub arm_for: Duration,
+    /// The ground of the terminal, as far as it is known at the start.
+    pub background: Background,
+    /// Themes, keys and switches; what the channel holds later is taken over while the console runs.
+    pub looks: watch::Receiver<Arc<Looks>>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { read_only: false, contexts: Vec::new(), ascii: false, colour: Colour::default(), arm_for: Duration::from_mins(15) }
+        Self {
+            read_only: false,
+            contexts: Vec::new(),
+            ascii: false,
+            colour: Colour::default(),
+            arm_for: looks::ARM_FOR,
+            background: Background::default(),
+            looks: looks::fixed(Looks::default()),
+        }
     }
 }
 

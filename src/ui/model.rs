@@ -10,9 +10,10 @@ use super::Options;
 use super::actions::Screen;
 use super::attention::{self, RowKey, Wanted};
 use super::keymap::{Key, Keymap};
+use super::looks::Looks;
 use super::overlays::Overlay;
 use super::screens::fleet;
-use super::theme::{Role, Theme};
+use super::theme::{Background, Role, Theme};
 use crate::domain::target::Target;
 use crate::session::command::Outcome;
 use crate::session::view::{CanaryView, ContextView, FleetView, Link};
@@ -91,8 +92,12 @@ const REMEMBERED: usize = 64;
 pub struct Model {
     /// How it was started.
     pub options: Options,
+    /// What the user's settings say.
+    pub looks: Arc<Looks>,
     /// What keys mean.
     pub keymap: Keymap,
+    /// The ground of the terminal.
+    pub background: Background,
     /// The present, as the last message told.
     pub now: Timestamp,
     /// Columns and rows of the terminal.
@@ -148,9 +153,13 @@ impl Model {
     #[must_use]
     pub fn new(options: Options, size: (u16, u16), now: Timestamp) -> Self {
         let scope = options.contexts.iter().cloned().collect();
+        let looks = Arc::clone(&options.looks.borrow());
+        let toast = looks.news().map(|text| Toast { role: Role::Bad, text, until: None });
         Self {
+            background: options.background,
             options,
-            keymap: Keymap::default(),
+            keymap: looks.keymap.clone(),
+            looks,
             now,
             size,
             view: Arc::default(),
@@ -169,7 +178,7 @@ impl Model {
             overlay: None,
             deaf_until: None,
             pressed: Vec::new(),
-            toast: None,
+            toast,
             sent: VecDeque::new(),
             early: Vec::new(),
             interrupted: false,
@@ -178,10 +187,16 @@ impl Model {
         }
     }
 
-    /// The theme that the options chose.
+    /// The theme that the settings choose for this terminal.
     #[must_use]
     pub fn theme(&self) -> Theme {
-        Theme::new(self.options.colour)
+        self.looks.theme(self.background).at(self.options.colour)
+    }
+
+    /// Whether only ASCII is drawn.
+    #[must_use]
+    pub fn ascii(&self) -> bool {
+        self.options.ascii || self.looks.ascii == Some(true)
     }
 
     /// Whether verbs may be sent now.

@@ -2,4 +2,5 @@
 
 mod frames;
 mod harness;
+mod looks;
 mod scripts;

@@ -182,7 +182,7 @@ impl Reader<'_> {
             Ok(bytes) => match std::str::from_utf8(bytes) {
                 Ok(text) => Some(text.to_string()),
                 Err(error) => {
-                    let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+                    let line = String::from_utf8_lossy(&bytes[..error.valid_up_to()]).matches('\n').count() + 1;
                     self.mistake(&Place { line: Some(line), ..place }, "is not UTF-8: save it as UTF-8");
                     None
                 }
@@ -305,7 +305,7 @@ fn sixteen() -> String {
 }
 
 fn line_of(text: &str, at: usize) -> usize {
-    text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count() + 1
+    text.get(..at).map_or(1, |before| before.matches('\n').count() + 1)
 }
 
 /// Keys of a look that are on or off.
