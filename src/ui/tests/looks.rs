@@ -95,7 +95,7 @@ fn the_fleet_in_dark_at_256_colours() {
     179 on Reset: = HOLD 1
     80 on 236 BOLD: >
     210 on 236 BOLD: ✗ FAIL
-    Reset on 236 BOLD: eks
+    254 on 236 BOLD: eks
     215 on 236 BOLD: behind 4c1f9e2
     248 on 236 BOLD: 1 FAIL, 1 GATE,
     80 on Reset BOLD: W
@@ -145,7 +145,7 @@ fn the_fleet_in_light() {
     #7A4300 on Reset: = HOLD 1
     #00596B on #D6E4F7 BOLD: >
     #A81616 on #D6E4F7 BOLD: ✗ FAIL
-    Reset on #D6E4F7 BOLD: eks
+    #1B2330 on #D6E4F7 BOLD: eks
     #6E4A00 on #D6E4F7 BOLD: behind 4c1f9e2
     #4C5462 on #D6E4F7 BOLD: 1 FAIL, 1 GATE,
     #00596B on Reset BOLD: W
@@ -191,7 +191,7 @@ fn the_fleet_in_colours_for_the_colour_blind() {
     #C9C0A0 on Reset: = HOLD 1
     #D0D4DC on #263042 BOLD: >
     #FF9A1A on #263042 BOLD: ✗ FAIL
-    Reset on #263042 BOLD: eks
+    #DFE4EC on #263042 BOLD: eks
     #F4E870 on #263042 BOLD: behind 4c1f9e2
     #A3ABB8 on #263042 BOLD: 1 FAIL, 1 GATE,
     #D0D4DC on Reset BOLD: W

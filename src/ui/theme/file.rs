@@ -141,6 +141,7 @@ pub fn read(name: &str, files: &Files) -> Result<Sheet, Vec<Mistake>> {
     let mut reader = Reader { files, mistakes: Vec::new() };
     let raw = reader.raw(name, false, &mut Vec::new());
     let sheet = reader.resolve(&raw);
+    reader.mistakes.sort_by(|one, other| (&one.theme, one.line).cmp(&(&other.theme, other.line)));
     if reader.mistakes.is_empty() { Ok(sheet) } else { Err(reader.mistakes) }
 }
 
