@@ -40,7 +40,7 @@
 //! | [`cli`] | arguments in, text or JSON and an exit code out |
 //! | [`daemon`] | engine and sync without a terminal; probes and metrics over HTTP |
 //! | [`simulation`] | a simulated fleet, for the demo and for tests: API servers in memory and the world round them |
-//! | [`config`] | the fleet file, and the folders of this user |
+//! | [`config`] | the fleet file, the settings, and the folders of this user |
 //! | [`telemetry`] | logs |
 //!
 //! # Invariants

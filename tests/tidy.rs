@@ -57,7 +57,11 @@ const ROOMS: &[Room] = &[
         "the assembly",
     ),
     room("ui", &["domain", "engine::report", "session"], "it draws the read model and sends commands"),
-    room("config", &["domain"], "it reads the nouns of the fleet file"),
+    room(
+        "config",
+        &["domain", "ui::keymap", "ui::looks", "ui::theme"],
+        "it reads the nouns of the fleet file, and settings into what the console takes",
+    ),
     room("telemetry", &[], "logs know nobody"),
     room(
         "simulation",
@@ -394,6 +398,24 @@ fn the_fleet_file_of_the_readme_is_read_without_mistakes() {
     let yaml = yaml.expect("README.md: has no fleet file in a ```yaml block");
     let fleet: pilothouse::domain::fleet::Fleet = serde_yaml::from_str(yaml).expect("README.md: its fleet file is read");
     assert_eq!(fleet.mistakes(), Vec::<String>::new(), "README.md: its fleet file has mistakes");
+}
+
+#[test]
+fn the_settings_and_the_theme_of_the_readme_are_read_without_mistakes() {
+    let readme = read("README.md");
+    let block = |fence: &str, word: &str| {
+        let text = readme.split(fence).skip(1).filter_map(|rest| rest.split("```").next()).find(|text| text.contains(word));
+        text.unwrap_or_else(|| panic!("README.md: no {fence} with {word}"))
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("themes")).expect("a folder");
+    fs::write(folder.path().join("settings.yaml"), block("```yaml\n", "armFor:")).expect("a file");
+    fs::write(folder.path().join("themes/own.toml"), block("```toml\n", "inherits")).expect("a file");
+    assert_eq!(
+        pilothouse::config::settings::check(folder.path()),
+        Vec::<String>::new(),
+        "README.md: its settings or its theme have mistakes"
+    );
 }
 
 #[test]

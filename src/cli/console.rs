@@ -3,23 +3,29 @@
 use std::io::IsTerminal;
 use std::sync::Arc;
 
-use super::{Failure, Global, Outcome, PATIENCE, output, remembering_session, session};
+use super::{Failure, Global, Outcome, PATIENCE, config, output, remembering_session, session};
+use crate::config as files;
 use crate::domain::target::Target;
 use crate::session::fleet::Session;
 use crate::session::operations::Operator;
 use crate::session::questions::Desk;
 use crate::session::view::FleetView;
-use crate::ui::{self, Colour, Options, Port, Surroundings};
+use crate::ui::{self, Colour, Options, Port, Surroundings, looks, theme};
 
 pub(super) fn options(global: &Global) -> Options {
+    let looks = config::load(files::config_folder().as_deref());
     Options {
         read_only: global.read_only,
         contexts: Vec::new(),
-        ascii: global.ascii,
-        colour: Colour::detect(variable),
         mouse: !global.no_mouse,
         surroundings: Surroundings::detect(variable),
         editor: ["VISUAL", "EDITOR"].into_iter().filter_map(variable).find(|name| !name.trim().is_empty()).unwrap_or_else(|| "vi".into()),
+        // What the settings say besides is heard while the console runs, too.
+        ascii: global.ascii || (looks.ascii.is_none() && theme::ascii_is_wanted(variable)),
+        colour: Colour::detect(variable),
+        background: variable("COLORFGBG").and_then(|value| theme::background_hint(&value)).unwrap_or_default(),
+        arm_for: looks.arm_for,
+        looks: looks::fixed(looks),
         ..Options::default()
     }
 }
@@ -43,7 +49,11 @@ pub(super) fn needs_terminal() -> Result<(), Failure> {
 }
 
 /// The console over `session`, until the operator leaves; `warn` names the rollouts that stand still then.
-pub(super) async fn over(session: Arc<Session>, options: Options, warn: bool) -> Outcome {
+pub(super) async fn over(session: Arc<Session>, mut options: Options, warn: bool) -> Outcome {
+    if let Some(folder) = files::config_folder() {
+        let first = options.looks.borrow().as_ref().clone();
+        options.looks = files::settings::follow(folder, first);
+    }
     let (operator, outcomes) = Operator::new(Arc::clone(&session), true);
     let view = session.view();
     let clock = session.settings.clock.clone();

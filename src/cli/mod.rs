@@ -4,6 +4,7 @@
 //! Exit codes: 0 fine, 1 failed, 2 usage, 3 waits for a human, 4 part of the fleet unreachable, 5 refused.
 
 mod bump;
+mod config;
 mod console;
 mod crds;
 mod demo;
@@ -24,7 +25,7 @@ use crate::domain::intent::Verb;
 use crate::kubernetes::contexts::Contexts;
 use crate::session::Clock;
 use crate::session::fleet::{Session, Settings};
-use crate::{config, telemetry};
+use crate::{config as files, telemetry};
 pub use output::Format;
 
 /// A terminal operations console and rollout engine for GitOps progressive delivery over many clusters.
@@ -157,6 +158,11 @@ enum Command {
     },
     /// The console over a simulated fleet: no cluster, no network, nothing to install
     Demo(demo::Demo),
+    /// Settings, themes and keys: mistakes, places, what is bound
+    Config {
+        #[command(subcommand)]
+        what: config::Config,
+    },
     /// Completions for a shell
     Completions { shell: clap_complete::Shell },
 }
@@ -193,7 +199,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     // Every watch is a connection; the soft limit of most shells is too low for a fleet.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
-    let logs = if cli.global.daemon { telemetry::to_stdout() } else { telemetry::to_file(&config::state_folder()) };
+    let logs = if cli.global.daemon { telemetry::to_stdout() } else { telemetry::to_file(&files::state_folder()) };
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if matches!(cli.command, Some(Command::Demo(_))) {
         // Its repositories are folders of this machine: nothing hangs, and each thread more is memory.
@@ -243,6 +249,7 @@ async fn run(cli: Cli) -> Outcome {
         Some(Command::Render { path }) => render::render(&path).await,
         Some(Command::Crds { install }) => crds::crds(&global, install).await,
         Some(Command::Demo(demo)) => demo::run(&global, &demo).await,
+        Some(Command::Config { what }) => config::config(&global, &what),
         Some(Command::Completions { shell }) => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "pilothouse", &mut text);
@@ -258,7 +265,7 @@ fn contexts(global: &Global) -> Result<Contexts, Failure> {
 
 fn settings(global: &Global, drive: bool, series: bool) -> Result<Settings, Failure> {
     Ok(Settings {
-        fleet: config::fleet(global.config.as_deref()).map_err(Failure::usage)?,
+        fleet: files::fleet(global.config.as_deref()).map_err(Failure::usage)?,
         only: global.context.clone(),
         mesh: global.mesh.clone(),
         prometheus: global.prometheus.clone(),
@@ -267,7 +274,7 @@ fn settings(global: &Global, drive: bool, series: bool) -> Result<Settings, Fail
         series,
         remember: None,
         in_cluster: std::env::var_os("KUBERNETES_SERVICE_HOST").is_some(),
-        cache: config::cache_folder(),
+        cache: files::cache_folder(),
         identity: identity(),
         clock: Clock::wall(),
         figures: std::sync::Arc::default(),
@@ -283,7 +290,7 @@ fn session(global: &Global, drive: bool, series: bool) -> Result<std::sync::Arc<
 /// A session for the console: the fleet of the last one is shown until the live one arrives.
 fn remembering_session(global: &Global, drive: bool) -> Result<std::sync::Arc<Session>, Failure> {
     let (mut settings, contexts) = (settings(global, drive, true)?, contexts(global)?);
-    let fleet_file = global.config.clone().or_else(config::default_fleet_file).unwrap_or_default();
+    let fleet_file = global.config.clone().or_else(files::default_fleet_file).unwrap_or_default();
     let narrowed = global.context.join(",");
     settings.remember = contexts.key().map(|key| format!("{key}\n{}\n{narrowed}", fleet_file.display()));
     Session::start(settings, contexts).map_err(Failure::usage)

@@ -1,7 +1,9 @@
-//! The fleet file and where it, the logs and the caches are.
+//! The fleet file, the user's settings, and where they, the logs and the caches are.
 //!
 //! Here files are read and their mistakes named, all of them at once. What the words mean is in
-//! `domain::fleet`.
+//! `domain::fleet`, `ui::keymap` and `ui::theme`. Read this page first, then `settings.rs`.
+
+pub mod settings;
 
 use std::path::{Path, PathBuf};
 
@@ -35,10 +37,16 @@ pub fn cache_folder() -> PathBuf {
     folders().map_or_else(std::env::temp_dir, |d| d.cache_dir().to_path_buf())
 }
 
+/// Folder of the fleet file, the settings and the themes; none where this user has no home.
+#[must_use]
+pub fn config_folder() -> Option<PathBuf> {
+    folders().map(|d| d.config_dir().to_path_buf())
+}
+
 /// Where the fleet file is looked for when none is named.
 #[must_use]
 pub fn default_fleet_file() -> Option<PathBuf> {
-    folders().map(|d| d.config_dir().join("fleet.yaml"))
+    config_folder().map(|folder| folder.join("fleet.yaml"))
 }
 
 /// The fleet file `path`, else the user's own where there is one, else an empty fleet.

@@ -16,6 +16,7 @@ use crossterm::event::{Event as Input, KeyEventKind, MouseButton, MouseEventKind
 use ratatui::backend::Backend;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::handover;
@@ -28,7 +29,7 @@ use super::sequences;
 use super::terminal::{Guard, Screen};
 use super::update::update;
 use super::view;
-use super::{Exit, Options, Port, UiError};
+use super::{Exit, Looks, Options, Port, UiError};
 use crate::session::Clock;
 
 /// The least time between two frames of news.
@@ -84,6 +85,7 @@ struct Open {
     view: bool,
     outcomes: bool,
     answers: bool,
+    looks: bool,
 }
 
 /// What takes the console off the screen for a while.
@@ -99,6 +101,7 @@ pub(super) struct Run<'a, H: Host> {
     model: Model,
     port: Port,
     open: Open,
+    looks: watch::Receiver<Arc<Looks>>,
     hits: Hits,
     errands: VecDeque<Errand>,
     /// Every cell is to be drawn again.
@@ -122,9 +125,10 @@ where
         guard: Option<Arc<Guard>>,
     ) -> Result<Self, UiError> {
         let size = host.terminal().size().map_err(draw_error)?;
+        let looks = options.looks.clone();
         let model = Model::new(options, (size.width, size.height), port.clock.now());
-        let open = Open { view: true, outcomes: true, answers: true };
-        Ok(Self { host, model, port, open, hits: Hits::default(), errands: VecDeque::new(), repaint: false, away, guard })
+        let open = Open { view: true, outcomes: true, answers: true, looks: true };
+        Ok(Self { host, model, port, open, looks, hits: Hits::default(), errands: VecDeque::new(), repaint: false, away, guard })
     }
 
     /// Until the operator leaves or `stop` resolves.
@@ -157,6 +161,10 @@ where
                 happening = poll_fn(|context| self.host.poll(context)) => Next::Happening(happening.map_err(UiError::Terminal)?),
                 report = broken(guard) => Next::Event(Event::Broke { report }),
                 changed = self.port.view.changed(), if self.open.view => Next::Event(view_event(changed.is_ok(), &mut self.port, &mut self.open)),
+                changed = self.looks.changed(), if self.open.looks => {
+                    self.open.looks = changed.is_ok();
+                    changed.map_or(Next::Nothing, |()| Next::Event(Event::Looks(Arc::clone(&self.looks.borrow_and_update()))))
+                }
                 outcome = self.port.outcomes.recv(), if self.open.outcomes => {
                     self.open.outcomes = outcome.is_some();
                     outcome.map_or(Next::Nothing, |outcome| Next::Event(Event::Outcome(outcome)))

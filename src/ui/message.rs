@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::hits::Hit;
 use super::keymap::Key;
+use super::looks::Looks;
+use super::theme::Background;
 use crate::session::command::{Command, Outcome};
 use crate::session::questions::{Answer, Question};
 use crate::session::view::FleetView;
@@ -67,6 +69,10 @@ pub enum Event {
         /// Path of the report.
         report: String,
     },
+    /// The user's settings changed.
+    Looks(Arc<Looks>),
+    /// The terminal said which ground it has.
+    Background(Background),
     /// The session ended.
     Ended,
     /// Time passed.

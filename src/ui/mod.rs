@@ -21,6 +21,7 @@ mod handover;
 pub mod hits;
 mod host;
 pub mod keymap;
+pub mod looks;
 pub mod message;
 pub mod model;
 mod mouse;
@@ -51,8 +52,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 pub use self::actions::key_table;
+pub use self::looks::Looks;
 pub use self::sequences::Surroundings;
-pub use self::theme::Colour;
+pub use self::theme::{Background, Colour};
 pub use self::view::snapshot;
 use crate::session::Clock;
 use crate::session::command::{Command, Outcome};
@@ -80,6 +82,10 @@ pub struct Options {
     pub editor: String,
     /// Writes the report of a panic.
     pub crash: Option<Crash>,
+    /// The ground of the terminal, as far as it is known at the start.
+    pub background: Background,
+    /// Themes, keys and switches; what the channel holds later is taken over while the console runs.
+    pub looks: watch::Receiver<Arc<Looks>>,
 }
 
 /// Writes the report of a panic: given what panicked and the last frame, it answers with the report's
@@ -113,11 +119,13 @@ impl Default for Options {
             contexts: Vec::new(),
             ascii: false,
             colour: Colour::default(),
-            arm_for: Duration::from_mins(15),
             mouse: true,
             surroundings: Surroundings::default(),
             editor: "vi".into(),
             crash: None,
+            arm_for: looks::ARM_FOR,
+            background: Background::default(),
+            looks: looks::fixed(Looks::default()),
         }
     }
 }

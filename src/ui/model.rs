@@ -9,13 +9,14 @@ use super::Options;
 use super::address::Address;
 use super::attention;
 use super::keymap::{Key, Keymap};
+use super::looks::Looks;
 use super::orders::{Delayed, Undo};
 use super::overlays::Overlay;
 use super::place::{Place, Sort};
 use super::rows::filter::Filter;
 use super::rows::{self, Row, RowKey};
 use super::screens::fleet;
-use super::theme::{Role, Theme};
+use super::theme::{Background, Role, Theme};
 use super::widgets::glyph::State;
 use crate::domain::target::Target;
 use crate::session::command::Outcome;
@@ -70,8 +71,12 @@ struct Gathered {
 pub struct Model {
     /// How it was started.
     pub options: Options,
+    /// What the user's settings say.
+    pub looks: Arc<Looks>,
     /// What keys mean.
     pub keymap: Keymap,
+    /// The ground of the terminal.
+    pub background: Background,
     /// The present, as the last message told.
     pub now: Timestamp,
     /// Columns and rows of the terminal.
@@ -134,9 +139,13 @@ impl Model {
     #[must_use]
     pub fn new(options: Options, size: (u16, u16), now: Timestamp) -> Self {
         let scope = options.contexts.iter().cloned().collect();
+        let looks = Arc::clone(&options.looks.borrow());
+        let toast = looks.news().map(|text| Toast { role: Role::Bad, text, until: None });
         Self {
+            background: options.background,
             options,
-            keymap: Keymap::default(),
+            keymap: looks.keymap.clone(),
+            looks,
             now,
             size,
             view: Arc::default(),
@@ -153,7 +162,7 @@ impl Model {
             overlay: None,
             deaf_until: None,
             pressed: Vec::new(),
-            toast: None,
+            toast,
             sent: VecDeque::new(),
             early: Vec::new(),
             batch: 0,
@@ -168,10 +177,16 @@ impl Model {
         }
     }
 
-    /// The theme that the options chose.
+    /// The theme that the settings choose for this terminal.
     #[must_use]
     pub fn theme(&self) -> Theme {
-        Theme::new(self.options.colour)
+        self.looks.theme(self.background).at(self.options.colour)
+    }
+
+    /// Whether only ASCII is drawn.
+    #[must_use]
+    pub fn ascii(&self) -> bool {
+        self.options.ascii || self.looks.ascii == Some(true)
     }
 
     /// Whether verbs may be sent now.

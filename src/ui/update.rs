@@ -67,6 +67,14 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             }
             Vec::new()
         }
+        Event::Looks(looks) => {
+            super::looks::take(model, looks);
+            Vec::new()
+        }
+        Event::Background(background) => {
+            model.background = background;
+            Vec::new()
+        }
         Event::Ended => {
             model.ended = true;
             model.say(Role::Bad, "the session has ended: what is shown does not move any more");

@@ -56,7 +56,8 @@ pub fn draw_with(frame: &mut Frame<'_>, model: &Model, hits: &mut Hits) {
     frame.render_widget(chrome::status(model, columns, quiet(model, columns)), status);
     frame.render_widget(chrome::footer(model, columns, bottom, hits), bottom);
     overlays::draw(frame, model);
-    if model.options.ascii {
+    model.theme().paint(frame.buffer_mut());
+    if model.ascii() {
         theme::to_ascii(frame.buffer_mut());
     }
 }

@@ -66,10 +66,7 @@ impl Keymap {
     /// The keys of a preset.
     #[must_use]
     pub fn preset(preset: Preset) -> Self {
-        let keys = |action: &'static Action| {
-            let named = preset.own_keys(action.id).unwrap_or(action.keys);
-            (action, named.iter().filter_map(|keys| parse_sequence(keys)).collect())
-        };
+        let keys = |action: &'static Action| (action, preset.keys(action).into_iter().filter_map(parse_sequence).collect());
         Self { bound: ACTIONS.iter().map(keys).collect() }
     }
 
@@ -252,8 +249,7 @@ mod tests {
         for preset in Preset::ALL {
             let keymap = Keymap::preset(preset);
             for (action, sequences) in keymap.table() {
-                let written = preset.own_keys(action.id).unwrap_or(action.keys);
-                assert_eq!(sequences, written, "{}: {} has keys that cannot be read", preset.name(), action.word);
+                assert_eq!(sequences, preset.keys(action), "{}: {} has keys that cannot be read", preset.name(), action.word);
                 for screen in action.screens {
                     for keys in &sequences {
                         let pressed = parse_sequence(keys).expect(keys);

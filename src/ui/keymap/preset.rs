@@ -1,6 +1,6 @@
 //! Key maps to start from.
 
-use crate::ui::actions::Id;
+use crate::ui::actions::{Action, Id};
 
 /// A key map to start from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,15 +12,11 @@ pub enum Preset {
     Vim,
 }
 
-/// Where `vim` differs from the table of actions.
-const VIM: &[(Id, &[&str])] = &[
-    (Id::First, &["g g", "home"]),
-    (Id::Open, &["enter", "l", "right"]),
-    (Id::Close, &["q", "h", "left"]),
-    (Id::Earlier, &["ctrl-o", "["]),
-    (Id::Later, &["]"]),
-    (Id::Outcomes, &["g o"]),
-];
+/// Where `vim` has other keys than the table of actions.
+const VIM_INSTEAD: &[(Id, &[&str])] = &[(Id::First, &["g g", "home"]), (Id::Outcomes, &["g o"])];
+
+/// Where `vim` has more keys than the table of actions.
+const VIM_ALSO: &[(Id, &[&str])] = &[(Id::Open, &["l"]), (Id::Close, &["h"])];
 
 impl Preset {
     /// All of them.
@@ -41,12 +37,14 @@ impl Preset {
         Self::ALL.into_iter().find(|preset| preset.name() == name)
     }
 
-    /// The keys that it gives an action, where they are not those of the table.
+    /// The sequences that it gives an action.
     #[must_use]
-    pub fn own_keys(self, id: Id) -> Option<&'static [&'static str]> {
-        match self {
-            Self::K9s => None,
-            Self::Vim => VIM.iter().find(|(of, _)| *of == id).map(|(_, keys)| *keys),
-        }
+    pub fn keys(self, action: &Action) -> Vec<&'static str> {
+        let of = |table: &[(Id, &'static [&'static str])]| table.iter().find(|(id, _)| *id == action.id).map(|(_, keys)| *keys);
+        let (instead, also) = match self {
+            Self::K9s => (None, None),
+            Self::Vim => (of(VIM_INSTEAD), of(VIM_ALSO)),
+        };
+        instead.unwrap_or(action.keys).iter().chain(also.unwrap_or_default()).copied().collect()
     }
 }

@@ -2,6 +2,7 @@
 
 mod frames;
 pub mod harness;
+mod looks;
 mod screens;
 mod scripts;
 mod shell;

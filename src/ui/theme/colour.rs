@@ -150,13 +150,13 @@ pub fn contrast(one: Rgb, other: Rgb) -> f64 {
 }
 
 /// CIE L*a*b* under D65.
-fn lab((r, g, b): Rgb) -> (f64, f64, f64) {
-    let (r, g, b) = (linear(r), linear(g), linear(b));
-    let x = (0.4124 * r + 0.3576 * g + 0.1805 * b) / 0.950_47;
-    let y = 0.2126 * r + 0.7152 * g + 0.0722 * b;
-    let z = (0.0193 * r + 0.1192 * g + 0.9505 * b) / 1.088_83;
-    let f = |t: f64| if t > 0.008_856 { t.cbrt() } else { 7.787 * t + 16.0 / 116.0 };
-    (116.0 * f(y) - 16.0, 500.0 * (f(x) - f(y)), 200.0 * (f(y) - f(z)))
+fn lab((red, green, blue): Rgb) -> (f64, f64, f64) {
+    let (red, green, blue) = (linear(red), linear(green), linear(blue));
+    let scaled = |part: f64| if part > 0.008_856 { part.cbrt() } else { 7.787 * part + 16.0 / 116.0 };
+    let x = scaled((0.4124 * red + 0.3576 * green + 0.1805 * blue) / 0.950_47);
+    let y = scaled(0.2126 * red + 0.7152 * green + 0.0722 * blue);
+    let z = scaled((0.0193 * red + 0.1192 * green + 0.9505 * blue) / 1.088_83);
+    (116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z))
 }
 
 #[cfg(test)]

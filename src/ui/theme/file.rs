@@ -141,6 +141,7 @@ pub fn read(name: &str, files: &Files) -> Result<Sheet, Vec<Mistake>> {
     let mut reader = Reader { files, mistakes: Vec::new() };
     let raw = reader.raw(name, false, &mut Vec::new());
     let sheet = reader.resolve(&raw);
+    reader.mistakes.sort_by(|one, other| (&one.theme, one.line).cmp(&(&other.theme, other.line)));
     if reader.mistakes.is_empty() { Ok(sheet) } else { Err(reader.mistakes) }
 }
 
@@ -182,7 +183,7 @@ impl Reader<'_> {
             Ok(bytes) => match std::str::from_utf8(bytes) {
                 Ok(text) => Some(text.to_string()),
                 Err(error) => {
-                    let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+                    let line = String::from_utf8_lossy(&bytes[..error.valid_up_to()]).matches('\n').count() + 1;
                     self.mistake(&Place { line: Some(line), ..place }, "is not UTF-8: save it as UTF-8");
                     None
                 }
@@ -305,7 +306,7 @@ fn sixteen() -> String {
 }
 
 fn line_of(text: &str, at: usize) -> usize {
-    text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count() + 1
+    text.get(..at).map_or(1, |before| before.matches('\n').count() + 1)
 }
 
 /// Keys of a look that are on or off.

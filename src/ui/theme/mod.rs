@@ -186,13 +186,17 @@ impl Table {
 /// A look at one depth; `faint` is what is faint also where no colour can say so.
 fn style(look: Look, colour: Colour, faint: bool) -> Style {
     let style = Style::new().add_modifier(look.modifiers);
-    let at = |paint: Paint| match (colour, paint.colour) {
-        (Colour::None, _) => None,
-        (Colour::Ansi16, _) if paint.ansi.is_some() => paint.ansi,
-        (Colour::Ansi16, Color::Rgb(r, g, b)) => Some(colour::nearest_16((r, g, b))),
-        (Colour::Ansi16, Color::Indexed(number)) => Some(colour::nearest_16(colour::of_index(number))),
-        (Colour::Ansi256, Color::Rgb(r, g, b)) => Some(Color::Indexed(colour::nearest_256((r, g, b)))),
-        (_, colour) => Some(colour),
+    let at = |paint: Paint| {
+        let drawn = match (colour, paint.colour) {
+            (Colour::None, _) => Color::Reset,
+            (Colour::Ansi16, _) if let Some(ansi) = paint.ansi => ansi,
+            (Colour::Ansi16, Color::Rgb(r, g, b)) => colour::nearest_16((r, g, b)),
+            (Colour::Ansi16, Color::Indexed(number)) => colour::nearest_16(colour::of_index(number)),
+            (Colour::Ansi256, Color::Rgb(r, g, b)) => Color::Indexed(colour::nearest_256((r, g, b))),
+            (_, colour) => colour,
+        };
+        // The terminal's own colour is none here, so that the row of the cursor may give it one.
+        (drawn != Color::Reset).then_some(drawn)
     };
     let style = match look.fg.and_then(at) {
         Some(fg) => style.fg(fg),
@@ -231,6 +235,12 @@ impl Theme {
         static DARK: OnceLock<&'static Table> = OnceLock::new();
         let table = DARK.get_or_init(|| Table::new(FIRST, &file::read(FIRST, &Files::new()).unwrap_or_default()).kept());
         Self { table, colour }
+    }
+
+    /// The built-in light theme.
+    #[must_use]
+    pub fn light() -> Self {
+        Self::read(NAMES[1], &Files::new()).unwrap_or_default()
     }
 
     /// The theme of a name: the user's file of that name, else the built-in one.

@@ -52,7 +52,7 @@ fn text_can_be_read_on_the_ground_that_a_theme_is_made_for() {
         let background = sheet.background.unwrap_or_else(|| panic!("{name} has no background"));
         let (text, line) = if name == "high-contrast" { (7.0, 4.5) } else { (4.5, 3.0) };
         let selected = sheet.look("selected").bg.and_then(|paint| rgb_of(paint.colour)).expect("a colour of the row");
-        for role in Role::ALL.into_iter().filter(|role| *role != Role::Selected) {
+        for role in Role::ALL {
             let look = sheet.look(role.scope());
             let own = look.fg.is_none_or(|paint| paint.colour == Color::Reset);
             // The terminal's own text on its own ground is its owner's choice.
@@ -64,7 +64,7 @@ fn text_can_be_read_on_the_ground_that_a_theme_is_made_for() {
             let least = if DRAWN.contains(&role) { line } else { text };
             for (ground, on) in [("ground", background), ("row", selected)] {
                 // Rules do not run through the row of the cursor.
-                if on == selected && DRAWN.contains(&role) {
+                if (on == selected && DRAWN.contains(&role)) || (on == background && role == Role::Selected) {
                     continue;
                 }
                 let found = contrast(colour, on);
@@ -203,6 +203,7 @@ fn scopes_fall_back_to_their_prefix_and_then_to_text() {
     assert_eq!(theme.style(Role::Bad).fg, Some(Color::Red));
     assert_eq!(theme.style(Role::Gate).fg, Some(Color::Blue));
     assert_eq!(theme.style(Role::Canary).fg, Some(Color::Gray));
+    assert_eq!(theme.style(Role::Text).fg, Some(Color::Gray));
     assert_eq!(theme.style(Role::Limit).add_modifier, Modifier::BOLD);
 }
 
