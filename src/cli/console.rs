@@ -1,26 +1,33 @@
 //! The console, and one frame of it.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write as _};
 use std::sync::Arc;
 
-use super::{Failure, Global, Outcome, PATIENCE, output, session};
+use super::{Failure, Global, Outcome, PATIENCE, output, replay, session};
 use crate::domain::target::Target;
 use crate::session::fleet::Session;
 use crate::session::operations::Operator;
 use crate::session::view::FleetView;
-use crate::ui::{self, Colour, Options, Port, Surroundings};
+use crate::telemetry::crash;
+use crate::ui::{self, Colour, Options, Port, Surroundings, record};
 
-pub(super) fn options(global: &Global) -> Options {
-    Options {
+pub(super) fn options(global: &Global) -> Result<Options, Failure> {
+    let record = global.record.as_ref().map(|path| {
+        let file = record::create(path);
+        file.map(Arc::new).map_err(|error| Failure::usage(format!("cannot record to {}: {error}", path.display())))
+    });
+    Ok(Options {
+        record: record.transpose()?,
         read_only: global.read_only,
         contexts: Vec::new(),
         ascii: global.ascii,
         colour: Colour::detect(variable),
+        crash: Some(ui::Crash::new(crash::report)),
         mouse: !global.no_mouse,
         surroundings: Surroundings::detect(variable),
         editor: ["VISUAL", "EDITOR"].into_iter().filter_map(variable).find(|name| !name.trim().is_empty()).unwrap_or_else(|| "vi".into()),
         ..Options::default()
-    }
+    })
 }
 
 fn variable(name: &str) -> Option<String> {
@@ -29,8 +36,9 @@ fn variable(name: &str) -> Option<String> {
 
 pub(super) async fn run(global: &Global) -> Outcome {
     needs_terminal()?;
+    let options = options(global)?;
     let session = session(global, global.drive, true)?;
-    over(session, options(global), true).await
+    over(session, options, true).await
 }
 
 /// The console needs somebody in front of it.
@@ -90,7 +98,14 @@ pub(super) fn size(global: &Global) -> Result<(u16, u16), Failure> {
 /// Prints one frame of what `--snapshot` names.
 pub(super) fn frame(global: &Global, session: &Session, view: &FleetView, (width, height): (u16, u16)) -> Outcome {
     let address = global.snapshot.as_deref().unwrap_or("fleet");
-    let frame = ui::snapshot(view, address, width, height, &options(global), session.settings.clock.now()).map_err(Failure::usage)?;
+    let options = options(global)?;
+    let frame = ui::still(view, address, (width, height), &options, session.settings.clock.now()).map_err(Failure::usage)?;
+    if let Some(path) = &global.svg {
+        let picture = ui::picture::svg(&frame, &format!("Pilothouse: {address}"));
+        replay::made(path)?.write_all(picture.as_bytes()).map_err(Failure::failed)?;
+        return Ok(0);
+    }
+    let frame = ui::text(&frame);
     output::print(&frame);
     if !frame.ends_with('\n') {
         output::print("\n");

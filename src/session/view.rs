@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::intent::Verdict;
 use crate::domain::phase::Phase;
@@ -14,8 +14,8 @@ use crate::domain::target::{CanaryKey, Target};
 use crate::engine::report::Report;
 
 /// The fleet as last seen.
-#[derive(Clone, Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct FleetView {
     /// In the order of the fleet file, or of the kubeconfig.
     pub contexts: Vec<Arc<ContextView>>,
@@ -43,7 +43,7 @@ impl FleetView {
 }
 
 /// A ref that a pin may be moved to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RefView {
     pub name: String,
@@ -53,7 +53,7 @@ pub struct RefView {
 }
 
 /// One kubeconfig context, with the provider that the fleet file puts on it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ContextView {
     /// The kubeconfig context.
@@ -77,7 +77,7 @@ pub struct ContextView {
 }
 
 /// How the connection stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "state")]
 pub enum Link {
     /// No answer yet, and the deadline has not passed.
@@ -110,7 +110,7 @@ impl Link {
 }
 
 /// Who drives the canaries of a context.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "who")]
 pub enum DriverView {
     /// Not known yet.
@@ -126,7 +126,7 @@ pub enum DriverView {
 }
 
 /// Git and cluster of one provider.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SyncView {
     pub repository: String,
@@ -154,7 +154,7 @@ pub struct SyncView {
 }
 
 /// State of a provider's sync.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SyncState {
     #[default]
@@ -183,7 +183,7 @@ impl SyncState {
 }
 
 /// One canary.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CanaryView {
     pub key: CanaryKey,
@@ -226,7 +226,7 @@ pub struct CanaryView {
     pub resource_version: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PauseView {
     pub who: String,
@@ -235,7 +235,7 @@ pub struct PauseView {
 }
 
 /// A gate that waits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GateView {
     /// Flagger's webhook type, for example `confirm-promotion`.
@@ -243,7 +243,7 @@ pub struct GateView {
     pub since: Option<Timestamp>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EventView {
     pub at: Option<Timestamp>,
@@ -253,7 +253,7 @@ pub struct EventView {
 }
 
 /// Which indicator a series shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Indicator {
     Availability,
@@ -289,7 +289,7 @@ impl Indicator {
 }
 
 /// The recent course of one indicator. `None` is no data, which is not zero.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SloSeries {
     pub indicator: Indicator,

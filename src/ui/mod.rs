@@ -1,8 +1,8 @@
 //! The console: what an operator sees of the fleet and does to it, drawn in a terminal.
 //!
 //! Here live the model of the console, the one function that changes it, the screens, and the loop
-//! between terminal and session. Never here: Kubernetes, git, metrics, files or any other IO than the
-//! terminal; a decision about a rollout; a wall clock (time comes in messages). What is drawn comes
+//! between terminal and session. Never here: Kubernetes, git, metrics, or any other IO than the terminal, a
+//! recording and a text for the operator's editor; a decision about a rollout; a wall clock (time comes in messages). What is drawn comes
 //! from the read model as it is, and every request goes out as a [`Command`] that names its target.
 //!
 //! ```text
@@ -25,6 +25,10 @@ pub mod model;
 mod mouse;
 mod navigate;
 pub mod overlays;
+pub mod picture;
+mod player;
+pub mod record;
+pub mod replay;
 pub mod screens;
 pub mod sequences;
 mod terminal;
@@ -37,6 +41,7 @@ pub mod view;
 pub mod widgets;
 
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::panic::PanicHookInfo;
 use std::sync::Arc;
@@ -45,9 +50,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 pub use self::actions::key_table;
+pub use self::player::play;
 pub use self::sequences::Surroundings;
 pub use self::theme::Colour;
-pub use self::view::snapshot;
+pub use self::view::{snapshot, still, text};
 use crate::session::Clock;
 use crate::session::command::{Command, Outcome};
 use crate::session::view::FleetView;
@@ -73,6 +79,8 @@ pub struct Options {
     pub editor: String,
     /// Writes the report of a panic.
     pub crash: Option<Crash>,
+    /// Where everything that happens is recorded.
+    pub record: Option<Arc<File>>,
 }
 
 /// Writes the report of a panic: given what panicked and the last frame, it answers with the report's
@@ -111,6 +119,7 @@ impl Default for Options {
             surroundings: Surroundings::default(),
             editor: "vi".into(),
             crash: None,
+            record: None,
         }
     }
 }

@@ -2,5 +2,7 @@
 
 mod frames;
 mod harness;
+mod pty;
+mod recording;
 mod scripts;
 mod shell;
