@@ -226,7 +226,13 @@ impl Context {
         let analyst = self.analyst(&cluster, source);
         tasks.spawn(Arc::clone(&self).drive_when_told(Arc::clone(&cluster), analyst));
         tasks.spawn(Arc::clone(&self).watch_link(cluster));
-        while tasks.join_next().await.is_some() {}
+        while let Some(done) = tasks.join_next().await {
+            if done.is_err_and(|error| error.is_panic()) {
+                // The others go on; what this one kept up to date does not move any more.
+                lock(&self.problems).push("a part of Pilothouse panicked here: what is shown may stand still, start again".into());
+                (self.news())();
+            }
+        }
     }
 
     /// Takes and gives up the lease as [`Context::drive`] says, unless a Flagger drives.

@@ -302,7 +302,7 @@ where
             Effect::Notify { title, body } => {
                 self.host.say(&sequences::notify(&title, &body, surroundings)).map_err(UiError::Terminal)?;
             }
-            Effect::Title(text) if !surroundings.bare => self.host.say(&sequences::title(&text)).map_err(UiError::Terminal)?,
+            Effect::Title(text) if !surroundings.bare => self.host.name(&text).map_err(UiError::Terminal)?,
             Effect::Title(_) | Effect::Quit => {}
             Effect::Mouse(take) => self.host.mouse(take && self.model.options.mouse).map_err(UiError::Terminal)?,
             Effect::Suspend if self.host.may_stop() => self.errands.push_back(Errand::Stop),

@@ -17,9 +17,9 @@ fn home(what: &str) -> Home {
     Home::new(what, Path::new("/nonexistent/kubeconfig"))
 }
 
-/// The demo with three providers on the screen.
-fn demo(home: &Home, words: &[&str]) -> Terminal {
-    let words: Vec<&str> = ["demo"].iter().chain(words).copied().collect();
+/// The demo with three providers on the screen, these words before `demo`.
+fn demo(home: &Home, words: &[&str], speed: &str) -> Terminal {
+    let words: Vec<&str> = words.iter().chain(&["demo", "--speed", speed]).copied().collect();
     let console = Terminal::start(home, &words);
     console.until(seconds(20), "three providers", |frame| frame.contains("3 live"));
     console
@@ -87,25 +87,34 @@ fn a_console_that_was_stopped_hard_draws_everything_again() {
     start_in(&mut shell, "demo");
     let console = until(seconds(5), "the console's process", || children(shell.id()).first().copied());
     signal(console, "STOP");
-    shell.until(seconds(10), "the shell", |frame| frame.contains("Stopped"));
+    shell.until(seconds(10), "the shell's prompt", |frame| frame.contains("Stopped"));
     shell.keys("fg\r");
     shell.until(seconds(10), "a whole frame", |frame| frame.contains("PILOTHOUSE") && frame.contains("3 live") && frame.contains("? help"));
     shell.keys("q");
+    shell.until(seconds(15), "the shell again", |frame| !frame.contains("PILOTHOUSE") && frame.contains("Stopped"));
     shell.keys("exit\r");
-    shell.ends(seconds(20));
+    shell.ends(seconds(10));
 }
 
 #[test]
 fn the_mouse_selects_opens_and_presses_hints() {
     let home = home("mouse");
-    let mut console = demo(&home, &["--speed", "1"]);
+    let mut console = demo(&home, &[], "1");
     assert!(console.wrote(b"\x1b[?1000h") && !console.wrote(b"\x1b[?1003h"), "presses are asked for, motion is not");
+    console.until(seconds(20), "canaries at rest", |frame| frame.contains("app/backend") && frame.contains("Initialized"));
     console.click("app/backend");
     console.until(seconds(5), "the row under the cursor", |frame| {
         frame.lines().any(|line| line.starts_with('>') && line.contains("app/backend"))
     });
-    console.click("app/backend");
-    console.shows("FLEET › ");
+    // Rows move by attention: a click that finds another one selects it.
+    until_true(seconds(10), "the canary opened", || {
+        let frame = console.frame();
+        if !frame.contains("FLEET › ") && frame.contains("app/backend") {
+            console.click("app/backend");
+        }
+        std::thread::sleep(Duration::from_millis(200));
+        console.frame().contains("FLEET › ")
+    });
     console.click("esc back");
     console.shows("PINNED→APPLIED");
     console.keys("\x1b[<65;10;10M");
@@ -120,7 +129,7 @@ fn the_mouse_selects_opens_and_presses_hints() {
 #[test]
 fn a_mouse_that_is_left_alone_is_not_asked_for() {
     let home = home("no-mouse");
-    let mut console = demo(&home, &["--no-mouse"]);
+    let mut console = demo(&home, &["--no-mouse"], "1");
     assert!(!console.wrote(b"\x1b[?1000h"));
     console.keys("q");
     assert_eq!(console.ends(seconds(15)), 0);
@@ -129,7 +138,7 @@ fn a_mouse_that_is_left_alone_is_not_asked_for() {
 #[test]
 fn a_repaint_needs_no_answer_of_the_terminal() {
     let home = home("repaint");
-    let mut console = demo(&home, &["--speed", "1"]);
+    let mut console = demo(&home, &[], "1");
     let before = console.written();
     console.keys(CTRL_L);
     until_true(seconds(5), "every cell again", || console.written() > before + 2000);
@@ -144,7 +153,7 @@ fn a_repaint_needs_no_answer_of_the_terminal() {
 fn a_recording_shows_the_same_frame_again() {
     let home = home("record");
     let file = home.folder.path().join("console.jsonl").display().to_string();
-    let mut console = demo(&home, &["--record", &file]);
+    let mut console = demo(&home, &["--record", &file], "4");
     console.keys("jj/gke");
     console.keys(ENTER);
     console.shows("filter “gke”");
@@ -166,7 +175,7 @@ fn a_recording_shows_the_same_frame_again() {
         std::fs::read_to_string(cast).expect("a cast").starts_with("{\"env\"")
             && std::fs::read_to_string(svg).expect("a picture").contains("</svg>")
     );
-    home.expect(2, &["--record", &file, "demo", "--snapshot", "fleet"]);
+    home.expect(2, &["--record", &file, "--snapshot", "fleet", "demo"]);
     // Played in a terminal, and left.
     let mut player = Terminal::start(&home, &["replay", &file, "--speed", "100"]);
     player.until(seconds(10), "its end", |frame| frame.contains("REPLAY end"));
@@ -178,7 +187,7 @@ fn a_recording_shows_the_same_frame_again() {
 #[test]
 fn storms_of_sizes_keys_and_pastes_are_borne() {
     let home = home("storm");
-    let mut console = demo(&home, &["--speed", "1"]);
+    let mut console = demo(&home, &[], "1");
     for round in 0..200_u16 {
         console.resize(20 + round * 7 % 200, 5 + round * 3 % 60);
     }
@@ -201,7 +210,7 @@ fn storms_of_sizes_keys_and_pastes_are_borne() {
 #[test]
 fn a_terminal_that_goes_away_ends_the_console() {
     let home = home("gone");
-    let mut console = demo(&home, &["--speed", "12"]);
+    let mut console = demo(&home, &[], "12");
     let begun = Instant::now();
     console.close();
     console.ends(seconds(6));
@@ -221,7 +230,7 @@ fn a_shell_that_is_killed_takes_the_console_with_it() {
 #[test]
 fn plain_lines_end_with_their_reader() {
     let home = home("plain");
-    let mut words = vec!["demo".to_string(), "--plain".into(), "--speed".into(), "12".into()];
+    let mut words = vec!["--plain".to_string(), "demo".into(), "--speed".into(), "12".into()];
     words.extend(home.common());
     let mut command = Command::new(binary());
     command.env_clear().envs(home.environment()).args(&words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -247,7 +256,7 @@ fn plain_lines_end_with_their_reader() {
 #[test]
 fn plain_lines_end_with_a_signal_and_json_is_one_object_a_line() {
     let home = home("plain-json");
-    let mut words = vec!["demo".to_string(), "--plain".into(), "-o".into(), "json".into()];
+    let mut words = vec!["--plain".to_string(), "demo".into(), "-o".into(), "json".into()];
     words.extend(home.common());
     let mut command = Command::new(binary());
     command.env_clear().envs(home.environment()).args(&words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -266,4 +275,31 @@ fn plain_lines_end_with_a_signal_and_json_is_one_object_a_line() {
     }
     assert!(told >= 3);
     assert_eq!(until(seconds(15), "the end", || child.try_wait().expect("a child of ours")).code(), Some(0));
+}
+
+/// How long it takes from a key to the first byte of its frame, seen from the other side of the terminal.
+#[test]
+fn keys_are_answered_at_once() {
+    for (what, speed) in [("a calm fleet", "1"), ("a fleet at sixty times the speed of life", "60")] {
+        let home = home("latency");
+        let mut console = demo(&home, &[], speed);
+        let mut times = Vec::new();
+        let begun = (console.written(), Instant::now());
+        for round in 0..100 {
+            let before = console.written();
+            let pressed = Instant::now();
+            console.keys(if round % 2 == 0 { "j" } else { "k" });
+            while console.written() == before {
+                assert!(pressed.elapsed() < seconds(10), "a key without an answer");
+                std::thread::yield_now();
+            }
+            times.push(pressed.elapsed());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        times.sort();
+        let bytes = (console.written() - begun.0) as f64 / begun.1.elapsed().as_secs_f64();
+        println!("{what}: key to byte p50 {:?}, p99 {:?}; {bytes:.0} bytes a second with fifty keys a second", times[50], times[98]);
+        console.keys("q");
+        assert_eq!(console.ends(seconds(15)), 0);
+    }
 }

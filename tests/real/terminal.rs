@@ -26,7 +26,7 @@ struct Shown {
 /// A console in a terminal. It is killed when the test is done with it.
 pub struct Terminal {
     child: Box<dyn Child + Send + Sync>,
-    writer: Box<dyn Write + Send>,
+    writer: Option<Box<dyn Write + Send>>,
     shown: Arc<Mutex<Shown>>,
     started: Instant,
     master: Option<Box<dyn MasterPty + Send>>,
@@ -117,6 +117,12 @@ impl Terminal {
         self.shown.lock().expect("no reader panics").parser.screen_mut().set_size(rows, cols);
         let master = self.master.as_ref().expect("a terminal that is there");
         master.resize(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).expect("a pseudo terminal");
+    }
+
+    /// The terminal goes away, once the program writes to it again.
+    pub fn close(&mut self) {
+        self.closed.store(true, Ordering::SeqCst);
+        (self.writer, self.master) = (None, None);
     }
 
     /// A press of the left button, and its release, on what the frame shows as `text`.

@@ -1,7 +1,7 @@
 //! The whole console driven by key strings, without a terminal. Read `harness.rs` first.
 
 mod frames;
-mod harness;
+pub mod harness;
 mod pty;
 mod recording;
 mod scripts;
