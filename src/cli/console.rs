@@ -1,22 +1,29 @@
 //! The console, and one frame of it.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write as _};
 use std::sync::Arc;
 
-use super::{Failure, Global, Outcome, PATIENCE, config, output, remembering_session, session};
+use super::{Failure, Global, Outcome, PATIENCE, config, output, remembering_session, replay, session};
 use crate::config as files;
 use crate::domain::target::Target;
 use crate::session::fleet::Session;
 use crate::session::operations::Operator;
 use crate::session::questions::Desk;
 use crate::session::view::FleetView;
-use crate::ui::{self, Colour, Options, Port, Surroundings, looks, theme};
+use crate::telemetry::crash;
+use crate::ui::{self, Colour, Options, Port, Surroundings, looks, record, theme};
 
-pub(super) fn options(global: &Global) -> Options {
+pub(super) fn options(global: &Global) -> Result<Options, Failure> {
+    let record = global.record.as_ref().map(|path| {
+        let file = record::create(path);
+        file.map(Arc::new).map_err(|error| Failure::usage(format!("cannot record to {}: {error}", path.display())))
+    });
     let looks = config::load(files::config_folder().as_deref());
-    Options {
+    Ok(Options {
+        record: record.transpose()?,
         read_only: global.read_only,
         contexts: Vec::new(),
+        crash: Some(ui::Crash::new(crash::report)),
         mouse: !global.no_mouse,
         surroundings: Surroundings::detect(variable),
         editor: ["VISUAL", "EDITOR"].into_iter().filter_map(variable).find(|name| !name.trim().is_empty()).unwrap_or_else(|| "vi".into()),
@@ -27,7 +34,7 @@ pub(super) fn options(global: &Global) -> Options {
         arm_for: looks.arm_for,
         looks: looks::fixed(looks),
         ..Options::default()
-    }
+    })
 }
 
 fn variable(name: &str) -> Option<String> {
@@ -36,8 +43,9 @@ fn variable(name: &str) -> Option<String> {
 
 pub(super) async fn run(global: &Global) -> Outcome {
     needs_terminal()?;
+    let options = options(global)?;
     let session = remembering_session(global, global.drive)?;
-    over(session, options(global), true).await
+    over(session, options, true).await
 }
 
 /// The console needs somebody in front of it.
@@ -110,7 +118,14 @@ pub(super) fn size(global: &Global) -> Result<(u16, u16), Failure> {
 /// Prints one frame of what `--snapshot` names.
 pub(super) fn frame(global: &Global, session: &Session, view: &FleetView, (width, height): (u16, u16)) -> Outcome {
     let address = global.snapshot.as_deref().unwrap_or("fleet");
-    let frame = ui::snapshot(view, address, width, height, &options(global), session.settings.clock.now()).map_err(Failure::usage)?;
+    let options = options(global)?;
+    let frame = ui::still(view, address, (width, height), &options, session.settings.clock.now()).map_err(Failure::usage)?;
+    if let Some(path) = &global.svg {
+        let picture = ui::picture::svg(&frame, &format!("Pilothouse: {address}"));
+        replay::made(path)?.write_all(picture.as_bytes()).map_err(Failure::failed)?;
+        return Ok(0);
+    }
+    let frame = ui::text(&frame);
     output::print(&frame);
     if !frame.ends_with('\n') {
         output::print("\n");

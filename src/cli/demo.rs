@@ -7,8 +7,8 @@ use std::time::Duration;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Failure, Global, Outcome, console, output};
 use crate::domain::fleet::Fleet;
+use super::{Failure, Global, Outcome, console, output, plain};
 use crate::domain::phase::Phase;
 use crate::session::view::FleetView;
 use crate::simulation::api::ApiServer;
@@ -62,7 +62,7 @@ pub(super) async fn run(global: &Global, demo: &Demo) -> Outcome {
         return done;
     }
     let size = console::size(global)?;
-    if global.snapshot.is_none() {
+    if global.snapshot.is_none() && !global.plain {
         console::needs_terminal()?;
     }
     let running = Simulated::start(options).map_err(Failure::failed)?;
@@ -73,8 +73,11 @@ pub(super) async fn run(global: &Global, demo: &Demo) -> Outcome {
 
 async fn show(global: &Global, running: &Running, size: (u16, u16)) -> Outcome {
     let Some(session) = running.demo.session.clone() else { return Err(Failure::failed("the demo has no session")) };
+    if global.plain {
+        return plain::over(global, session).await;
+    }
     if global.snapshot.is_none() {
-        return console::over(session, console::options(global), false).await;
+        return console::over(session, console::options(global)?, false).await;
     }
     let deadline = tokio::time::Instant::now() + PATIENCE;
     let mut view = session.settled(PATIENCE).await;

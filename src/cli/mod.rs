@@ -10,7 +10,9 @@ mod crds;
 mod demo;
 mod login;
 mod output;
+mod plain;
 mod render;
+mod replay;
 mod status;
 mod verbs;
 mod why;
@@ -84,6 +86,15 @@ struct Global {
     /// Print one frame of SCREEN (fleet, canary/CONTEXT/NAMESPACE/NAME, help) and exit
     #[arg(long, value_name = "SCREEN")]
     snapshot: Option<String>,
+    /// Print what changes as lines instead of drawing, until a signal; `-o json` for one object a line
+    #[arg(long, conflicts_with_all = ["daemon", "snapshot", "record"])]
+    plain: bool,
+    /// Write that frame as a picture instead
+    #[arg(long, value_name = "FILE", requires = "snapshot")]
+    svg: Option<PathBuf>,
+    /// Record the console into FILE, which `pilothouse replay` plays
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
     /// Size of the frame
     #[arg(long, value_name = "COLUMNSxROWS", default_value = "120x36")]
     size: String,
@@ -163,6 +174,8 @@ enum Command {
         #[command(subcommand)]
         what: config::Config,
     },
+    /// A recording of a console, played again: space pauses, + and - change the speed, q leaves
+    Replay(replay::Replay),
     /// Completions for a shell
     Completions { shell: clap_complete::Shell },
 }
@@ -232,6 +245,7 @@ async fn run(cli: Cli) -> Outcome {
             .await
             .map_err(|e| Failure { code: e.code(), message: e.to_string() }),
         None if global.snapshot.is_some() => console::snapshot(&global).await,
+        None if global.plain => plain::run(&global).await,
         None => console::run(&global).await,
         Some(Command::Status) => status::status(&global).await,
         Some(Command::Gates) => status::gates(&global).await,
@@ -250,6 +264,7 @@ async fn run(cli: Cli) -> Outcome {
         Some(Command::Crds { install }) => crds::crds(&global, install).await,
         Some(Command::Demo(demo)) => demo::run(&global, &demo).await,
         Some(Command::Config { what }) => config::config(&global, &what),
+        Some(Command::Replay(replay)) => replay::run(&global, &replay).await,
         Some(Command::Completions { shell }) => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "pilothouse", &mut text);

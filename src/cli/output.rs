@@ -24,6 +24,13 @@ pub fn print(text: &str) {
     let _ = out.flush();
 }
 
+/// Writes to stdout, and tells when nobody reads it any more.
+pub fn append(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
 /// Writes a line to stderr.
 pub fn complain(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");

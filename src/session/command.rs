@@ -1,6 +1,6 @@
 //! What the console and the command line may ask of a session, and what they hear back.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::intent::Verb;
 use crate::domain::target::Target;
@@ -30,7 +30,7 @@ pub enum Command {
 }
 
 /// The outcome of a command for one target, as observed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Outcome {
     /// The number that was returned when the command was sent.
@@ -42,7 +42,7 @@ pub struct Outcome {
     pub message: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum OutcomeState {
     /// Under way; a later outcome of the same id follows.

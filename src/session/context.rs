@@ -294,12 +294,23 @@ impl Context {
             biased;
             _ = calls.changed() => {}
             () = connection.outdated() => {}
-            () = async { while tasks.join_next().await.is_some() {} } => {}
+            () = self.outlive(&mut tasks) => {}
         }
         leave.send_replace(true);
         let _ = tokio::time::timeout(PARTING, &mut driver).await;
         tasks.shutdown().await;
         *lock(&self.lease) = None;
+    }
+
+    /// Waits until every task has ended, and says which way where one did not return.
+    async fn outlive(&self, tasks: &mut JoinSet<()>) {
+        while let Some(done) = tasks.join_next().await {
+            if done.is_err_and(|error| error.is_panic()) {
+                // The others go on; what this one kept up to date does not move any more.
+                lock(&self.problems).push("a part of Pilothouse panicked here: what is shown may stand still, start again".into());
+                self.news()();
+            }
+        }
     }
 
     /// Takes and gives up the lease as [`Context::drive`] says, unless a Flagger drives; ends when `leaving`. The lease is

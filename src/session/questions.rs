@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::fleet::Session;
 use super::operations::Operator;
+use super::why::{self, Explanation};
 use crate::domain::target::Target;
 use crate::domain::text::clean;
 use crate::git::BumpOutcome;
@@ -28,18 +29,23 @@ pub enum Question {
     Log,
     /// The Canary and its target as they are in the cluster, as YAML.
     Object(Target),
+    /// Why a canary stands where it stands.
+    Why(Target),
 }
 
 /// What the session knows of a question.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Answer {
     BumpPlan { provider: String, to: String, plan: Result<PinChange, String> },
     Log(Vec<LogLine>),
     Object { target: Target, yaml: Result<String, String> },
+    Why { target: Target, explanation: Result<Box<Explanation>, String> },
 }
 
 /// The one line of a repository that a bump changes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct PinChange {
     pub file: String,
     /// From 1.
@@ -69,7 +75,7 @@ impl From<BumpOutcome> for PinChange {
 }
 
 /// A line of the log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LogLine {
     /// Counted from the start of the process.
@@ -83,7 +89,7 @@ pub struct LogLine {
 }
 
 /// How bad a line is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
     Error,
@@ -137,6 +143,10 @@ impl Desk {
             Question::BumpPlan { provider, to } => {
                 let plan = self.plan(&provider, &to).await;
                 Answer::BumpPlan { provider, to, plan }
+            }
+            Question::Why(target) => {
+                let explanation = why::ask(&self.session, &target).await.map(Box::new);
+                Answer::Why { target, explanation }
             }
             Question::Log => Answer::Log((self.read_log)()),
             Question::Object(target) => {

@@ -4,7 +4,7 @@
 //! age out after an hour; then a stage is done without a date, and never without being done.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::happening::{self, Happening};
 use super::view::{CanaryView, EventView};
@@ -19,7 +19,7 @@ const ITERATIONS: u32 = 40;
 const MARKS: usize = 20;
 
 /// A rollout, from detection to its end.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Timeline {
     pub stages: Vec<Stage>,
@@ -31,7 +31,7 @@ pub struct Timeline {
     pub ended: Option<Timestamp>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Stage {
     pub kind: StageKind,
@@ -44,7 +44,7 @@ pub struct Stage {
     pub who: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StageKind {
     Detect,
@@ -94,7 +94,7 @@ impl StageKind {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StageState {
     Done,
@@ -106,7 +106,7 @@ pub enum StageState {
     Failed,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mark {
     Passed,

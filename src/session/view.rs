@@ -17,7 +17,7 @@ use crate::engine::report::Report;
 
 /// The fleet as last seen.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub struct FleetView {
     /// In the order of the fleet file, or of the kubeconfig.
     pub contexts: Vec<Arc<ContextView>>,

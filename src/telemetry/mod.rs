@@ -1,10 +1,13 @@
-//! Logs: a rolling file in the state folder, or JSON lines on stdout for the daemon.
+//! Logs: a rolling file in the state folder, or JSON lines on stdout for the daemon; reports of panics in `crash.rs`.
+
+pub mod crash;
 
 use std::path::{Path, PathBuf};
 
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_appender::rolling::{Builder, Rotation};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::MakeWriterExt as _;
 
 /// Days of logs that are kept.
 const KEPT: usize = 7;
@@ -32,12 +35,12 @@ pub fn to_file(folder: &Path) -> Logs {
     });
     let Some(appender) = made else { return Logs { _guard: None, folder: None } };
     let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(BACKLOG).finish(appender);
-    let _ = tracing_subscriber::fmt().with_env_filter(filter()).with_writer(writer).with_ansi(false).try_init();
+    let _ = tracing_subscriber::fmt().with_env_filter(filter()).with_writer(writer.and(|| crash::Kept)).with_ansi(false).try_init();
     Logs { _guard: Some(guard), folder: Some(folder.to_path_buf()) }
 }
 
 /// JSON lines on stdout.
 pub fn to_stdout() -> Logs {
-    let _ = tracing_subscriber::fmt().json().with_env_filter(filter()).with_writer(std::io::stdout).try_init();
+    let _ = tracing_subscriber::fmt().json().with_env_filter(filter()).with_writer(std::io::stdout.and(|| crash::Kept)).try_init();
     Logs { _guard: None, folder: None }
 }

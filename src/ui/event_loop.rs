@@ -25,6 +25,7 @@ use super::host::{Happening, Host};
 use super::keymap::Key;
 use super::message::{Effect, Event, HandOver, Message, Mouse, MouseKind};
 use super::model::Model;
+use super::record::Recorder;
 use super::sequences;
 use super::terminal::{Guard, Screen};
 use super::update::update;
@@ -34,21 +35,26 @@ use crate::session::Clock;
 
 /// The least time between two frames of news.
 const FRAME: Duration = Duration::from_millis(16);
+/// A signal to a whole job is heard by all of it within this.
+const LATE: Duration = Duration::from_millis(60);
 /// The end of the terminal leaves so much time to say good-bye to the clusters.
 const GONE: Duration = Duration::from_millis(1500);
 
 /// Runs the console on the terminal of this process.
 pub(super) async fn run(port: Port, options: Options) -> Result<Exit, UiError> {
     let away = Arc::new(AtomicBool::new(false));
-    let stop = stop_signals(Arc::clone(&away))?;
+    let ended = Arc::new(AtomicBool::new(false));
+    let stop = stop_signals(Arc::clone(&away), Arc::clone(&ended))?;
     let mut screen = Screen::enter(&options).map_err(UiError::Terminal)?;
     let guard = screen.guard();
-    Run::new(&mut screen, port, options, away, Some(guard))?.drive(stop).await
+    let exit = Run::new(&mut screen, port, options, away, Some(guard))?.drive(stop).await;
+    ended.store(true, Ordering::SeqCst);
+    exit
 }
 
 /// Resolves at the first signal that asks the process to end. While another program has the terminal,
 /// what is typed to interrupt it is not meant for us.
-fn stop_signals(away: Arc<AtomicBool>) -> Result<impl Future<Output = Result<Exit, UiError>>, UiError> {
+pub(super) fn stop_signals(away: Arc<AtomicBool>, ended: Arc<AtomicBool>) -> Result<impl Future<Output = Result<Exit, UiError>>, UiError> {
     let of = |kind| signal(kind).map_err(UiError::Terminal);
     let (mut terminate, mut interrupt) = (of(SignalKind::terminate())?, of(SignalKind::interrupt())?);
     let (mut hang_up, mut quit) = (of(SignalKind::hangup())?, of(SignalKind::quit())?);
@@ -57,7 +63,7 @@ fn stop_signals(away: Arc<AtomicBool>) -> Result<impl Future<Output = Result<Exi
             let typed = tokio::select! {
                 _ = terminate.recv() => false,
                 _ = hang_up.recv() => {
-                    watch_the_end();
+                    watch_the_end(Arc::clone(&ended));
                     false
                 }
                 _ = interrupt.recv() => true,
@@ -72,11 +78,13 @@ fn stop_signals(away: Arc<AtomicBool>) -> Result<impl Future<Output = Result<Exi
 
 /// The terminal is gone. Reading from it may spin from here on and never give this task back, so a thread
 /// sees to it that the process ends.
-fn watch_the_end() {
-    std::thread::spawn(|| {
-        // A thread that sleeps is what does not depend on anything that may be stuck.
+#[expect(clippy::disallowed_methods, reason = "a loop that is stuck returns no ExitCode, and its terminal is gone")]
+fn watch_the_end(ended: Arc<AtomicBool>) {
+    std::thread::spawn(move || {
         std::thread::park_timeout(GONE);
-        std::process::exit(1);
+        if !ended.load(Ordering::SeqCst) {
+            std::process::exit(1);
+        }
     });
 }
 
@@ -108,6 +116,7 @@ pub(super) struct Run<'a, H: Host> {
     repaint: bool,
     away: Arc<AtomicBool>,
     guard: Option<Arc<Guard>>,
+    recorder: Option<Recorder>,
 }
 
 type Stop<'a> = Pin<&'a mut dyn Future<Output = Result<Exit, UiError>>>;
@@ -125,10 +134,13 @@ where
         guard: Option<Arc<Guard>>,
     ) -> Result<Self, UiError> {
         let size = host.terminal().size().map_err(draw_error)?;
+        let size = (size.width, size.height);
+        let record = options.record.as_ref().map(|file| file.try_clone()).transpose().map_err(UiError::Terminal)?;
+        let recorder = record.map(|file| Recorder::start(file, &options, size, port.clock.now()));
         let looks = options.looks.clone();
-        let model = Model::new(options, (size.width, size.height), port.clock.now());
+        let model = Model::new(options, size, port.clock.now());
         let open = Open { view: true, outcomes: true, answers: true, looks: true };
-        Ok(Self { host, model, port, open, looks, hits: Hits::default(), errands: VecDeque::new(), repaint: false, away, guard })
+        Ok(Self { host, model, port, open, looks, hits: Hits::default(), errands: VecDeque::new(), repaint: false, away, guard, recorder })
     }
 
     /// Until the operator leaves or `stop` resolves.
@@ -282,7 +294,11 @@ where
     fn feed(&mut self, event: Event) -> Result<bool, UiError> {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
-            for effect in update(&mut self.model, Message { at: self.port.clock.now(), event }) {
+            let message = Message { at: self.port.clock.now(), event };
+            if let Some(recorder) = &mut self.recorder {
+                recorder.note(&message);
+            }
+            for effect in update(&mut self.model, message) {
                 if effect == Effect::Quit {
                     return Ok(true);
                 }
@@ -296,7 +312,6 @@ where
     pub(super) fn carry_out(&mut self, effect: Effect) -> Result<Option<Event>, UiError> {
         let surroundings = self.model.options.surroundings;
         match effect {
-            Effect::Quit => {}
             Effect::Repaint => self.repaint = true,
             Effect::Ask(question) => (self.port.ask)(question),
             Effect::Send { command, label, batch } => return Ok(Some(Event::Sent { id: (self.port.send)(command), label, batch })),
@@ -304,8 +319,8 @@ where
             Effect::Notify { title, body } => {
                 self.host.say(&sequences::notify(&title, &body, surroundings)).map_err(UiError::Terminal)?;
             }
-            Effect::Title(text) if !surroundings.bare => self.host.say(&sequences::title(&text)).map_err(UiError::Terminal)?,
-            Effect::Title(_) => {}
+            Effect::Title(text) if !surroundings.bare => self.host.name(&text).map_err(UiError::Terminal)?,
+            Effect::Title(_) | Effect::Quit => {}
             Effect::Mouse(take) => self.host.mouse(take && self.model.options.mouse).map_err(UiError::Terminal)?,
             Effect::Suspend if self.host.may_stop() => self.errands.push_back(Errand::Stop),
             Effect::Suspend => {
@@ -328,7 +343,7 @@ where
     }
 
     /// Leaves the screen, does the errand, and comes back. `Some` is the end of the console.
-    async fn run_errand(&mut self, errand: Errand, stop: Stop<'_>) -> Result<Option<Exit>, UiError> {
+    async fn run_errand(&mut self, errand: Errand, mut stop: Stop<'_>) -> Result<Option<Exit>, UiError> {
         let (_folder, errand) = match errand {
             Errand::Stop => {
                 self.host.leave().map_err(UiError::Terminal)?;
@@ -349,16 +364,19 @@ where
         let what = errand.what.clone();
         self.host.leave().map_err(UiError::Terminal)?;
         self.away.store(true, Ordering::SeqCst);
-        let done = self.wait_for(errand, stop).await;
+        let (ok, message) = match self.wait_for(errand, stop.as_mut()).await? {
+            Ok(done) => done,
+            Err(ended) => return Ok(Some(ended)),
+        };
+        // What interrupted the program may be heard here after its end.
+        let late = tokio::time::timeout(LATE, stop).await;
         self.away.store(false, Ordering::SeqCst);
-        match done? {
-            Ok((ok, message)) => {
-                self.come_back()?;
-                self.feed(Event::Returned { what, ok, message })?;
-                Ok(None)
-            }
-            Err(ended) => Ok(Some(ended)),
+        if let Ok(ended) = late {
+            return ended.map(Some);
         }
+        self.come_back()?;
+        self.feed(Event::Returned { what, ok, message })?;
+        Ok(None)
     }
 
     /// The session's news are taken while another program has the terminal, and not drawn.

@@ -7,6 +7,8 @@ use crossterm::event::Event as Input;
 use ratatui::Terminal;
 use ratatui::backend::Backend;
 
+use super::sequences;
+
 /// Something that happened at the terminal.
 #[derive(Debug)]
 pub(super) enum Happening {
@@ -40,6 +42,11 @@ pub(super) trait Host {
 
     /// Says a sequence that moves no cursor.
     fn say(&mut self, sequence: &str) -> io::Result<()>;
+
+    /// Names the window until the terminal is given back, and again after the next [`Host::enter`].
+    fn name(&mut self, title: &str) -> io::Result<()> {
+        self.say(&sequences::title(title))
+    }
 
     /// Takes the mouse or leaves it, also after the next [`Host::enter`].
     fn mouse(&mut self, take: bool) -> io::Result<()>;

@@ -1,8 +1,8 @@
 //! The console: what an operator sees of the fleet and does to it, drawn in a terminal.
 //!
 //! Here live the model of the console, the one function that changes it, the screens, and the loop
-//! between terminal and session. Never here: Kubernetes, git, metrics, files or any other IO than the
-//! terminal; a decision about a rollout; a wall clock (time comes in messages). What is drawn comes
+//! between terminal and session. Never here: Kubernetes, git, metrics, or any other IO than the terminal, a
+//! recording and a text for the operator's editor; a decision about a rollout; a wall clock (time comes in messages). What is drawn comes
 //! from the read model as it is, and every request goes out as a [`Command`] that names its target.
 //!
 //! ```text
@@ -31,6 +31,10 @@ pub mod overlays;
 mod perform;
 pub mod place;
 pub mod rows;
+pub mod picture;
+mod player;
+pub mod record;
+pub mod replay;
 pub mod screens;
 pub mod sequences;
 mod terminal;
@@ -44,6 +48,7 @@ mod watched;
 pub mod widgets;
 
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::panic::PanicHookInfo;
 use std::sync::Arc;
@@ -53,9 +58,10 @@ use tokio::sync::{mpsc, watch};
 
 pub use self::actions::key_table;
 pub use self::looks::Looks;
+pub use self::player::play;
 pub use self::sequences::Surroundings;
 pub use self::theme::{Background, Colour};
-pub use self::view::snapshot;
+pub use self::view::{snapshot, still, text};
 use crate::session::Clock;
 use crate::session::command::{Command, Outcome};
 use crate::session::questions::{Answer, Question};
@@ -86,6 +92,8 @@ pub struct Options {
     pub background: Background,
     /// Themes, keys and switches; what the channel holds later is taken over while the console runs.
     pub looks: watch::Receiver<Arc<Looks>>,
+    /// Where everything that happens is recorded.
+    pub record: Option<Arc<File>>,
 }
 
 /// Writes the report of a panic: given what panicked and the last frame, it answers with the report's
@@ -126,6 +134,7 @@ impl Default for Options {
             arm_for: looks::ARM_FOR,
             background: Background::default(),
             looks: looks::fixed(Looks::default()),
+            record: None,
         }
     }
 }

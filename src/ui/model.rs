@@ -21,6 +21,7 @@ use super::widgets::glyph::State;
 use crate::domain::target::Target;
 use crate::session::command::Outcome;
 use crate::session::questions::LogLine;
+use crate::session::why::Explanation;
 use crate::session::view::{CanaryView, ContextView, FleetView, Link};
 
 /// A line of news above the footer.
@@ -126,6 +127,8 @@ pub struct Model {
     pub log: Vec<LogLine>,
     /// Numbers and texts of the log, for the filter.
     pub log_index: Vec<(u64, String)>,
+    /// Why a canary stands where it stands, as it was found out last; nothing where it could not be.
+    pub explained: Option<(Target, Option<Arc<Explanation>>)>,
     /// One `ctrl-c` was pressed just now.
     pub interrupted: bool,
     /// The key before this one completed a confirmation; an Enter typed after it is meant for that.
@@ -171,6 +174,7 @@ impl Model {
             watched: BTreeMap::new(),
             log: Vec::new(),
             log_index: Vec::new(),
+            explained: None,
             interrupted: false,
             just_confirmed: false,
             ended: false,
@@ -212,7 +216,7 @@ impl Model {
             sort: place.sort,
             room: fleet::table_height(self.size),
             log: self.log.last().map(|line| line.number),
-            findings: 0,
+            findings: self.explanation().map_or(0, |explanation| explanation.findings.len()),
             at: place.filter.counts_time().then_some(self.now),
         };
         if self.gathered.as_ref().is_some_and(|(view, known)| Arc::ptr_eq(view, &self.view) && *known == from) {
@@ -237,6 +241,13 @@ impl Model {
         let left = std::mem::replace(&mut self.address, to);
         self.kept.insert(left.clone(), std::mem::replace(&mut self.place, place));
         left
+    }
+
+    /// What explains the canary of the screen, once it is known.
+    #[must_use]
+    pub fn explanation(&self) -> Option<&Explanation> {
+        let (target, explanation) = self.explained.as_ref()?;
+        (self.address.target() == Some(target)).then_some(explanation.as_deref()).flatten()
     }
 
     /// The place of the cursor among the rows.

@@ -142,7 +142,8 @@ fn quit(model: &mut Model) -> Vec<Effect> {
 
 fn why(model: &mut Model) -> Vec<Effect> {
     if let Some(target) = model.target().cloned() {
-        go(model, Address::Why(target));
+        go(model, Address::Why(target.clone()));
+        return vec![Effect::Ask(Question::Why(target))];
     } else {
         model.say(Role::Warn, "reasons are those of a canary: move to its row first");
     }
@@ -332,9 +333,13 @@ pub(super) fn wish(model: &mut Model, text: &str) -> Vec<Effect> {
     match prompt::read(text) {
         Some(Wish::Quit) => return quit(model),
         Some(Wish::Go(address)) => {
-            let is_log = address == Address::Log;
+            let asks = match &address {
+                Address::Log => Some(Question::Log),
+                Address::Why(target) => Some(Question::Why(target.clone())),
+                _ => None,
+            };
             go(model, address);
-            return if is_log { vec![Effect::Ask(Question::Log)] } else { Vec::new() };
+            return asks.into_iter().map(Effect::Ask).collect();
         }
         Some(Wish::Bump(to)) => ask_bump(model, &to),
         Some(Wish::Narrow(names)) => narrow_to(model, &names),

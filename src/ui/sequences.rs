@@ -80,7 +80,13 @@ impl Surroundings {
             Multiplexer::Screen => {
                 // screen drops device control strings longer than 768 bytes; the terminal joins the pieces.
                 let letters: Vec<char> = sequence.chars().collect();
-                letters.chunks(240).map(|piece| format!("\x1bP{}\x1b\\", piece.iter().collect::<String>())).collect()
+                let mut out = String::new();
+                for piece in letters.chunks(240) {
+                    out.push_str("\x1bP");
+                    out.extend(piece);
+                    out.push_str("\x1b\\");
+                }
+                out
             }
         }
     }

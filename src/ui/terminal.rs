@@ -23,12 +23,15 @@ use tokio::sync::Notify;
 
 use super::host::{Happening, Host};
 use super::sequences::{FRAME_BEGINS, FRAME_ENDS, MOUSE_OFF, MOUSE_ON, PASTE_OFF, PASTE_ON, TITLE_BACK, TITLE_KEPT};
-use super::{Crash, Options, view};
+use super::{Crash, Options, sequences, view};
 
 const ALTERNATE: &str = "\x1b[?1049h\x1b[?25l";
 const OWN: &str = "\x1b[?1049l\x1b[?25h";
 /// A stop that was not followed by going on did not happen.
 const STOPPED: Duration = Duration::from_secs(2);
+
+/// As long as the thread that reads keys takes to end.
+const SETTLED: Duration = Duration::from_millis(20);
 
 /// Everything that leaves for the terminal: held back until a frame is whole, then written at once.
 #[derive(Clone, Debug)]
@@ -98,7 +101,7 @@ pub(super) struct Screen {
     /// How the terminal was found, for programs that leave it otherwise.
     found: Option<Termios>,
     mouse: bool,
-    bare: bool,
+    title: Option<String>,
     guard: Arc<Guard>,
 }
 
@@ -111,7 +114,8 @@ pub(super) struct Guard {
     entered: AtomicBool,
     crash: Option<Crash>,
     out: Out,
-    bare: bool,
+    /// The window has our name.
+    named: AtomicBool,
     last: Mutex<Buffer>,
     reports: Mutex<Vec<String>>,
     news: Notify,
@@ -139,7 +143,7 @@ impl Guard {
         if !self.entered.swap(false, Ordering::SeqCst) {
             return Ok(());
         }
-        let title = if self.bare { "" } else { TITLE_BACK };
+        let title = if self.named.swap(false, Ordering::SeqCst) { TITLE_BACK } else { "" };
         let raw = disable_raw_mode();
         self.out.with(|held| {
             held.holding = false;
@@ -180,13 +184,12 @@ impl Screen {
         let continues = signal(SignalKind::from_raw(Signal::CONT.as_raw()))?;
         // Standard output of Rust breaks a frame at its lines; a file of the same terminal does not.
         let out = Out::new(File::from(io::stdout().as_fd().try_clone_to_owned()?));
-        let bare = options.surroundings.bare;
         let guard = Arc::new(Guard {
             drawing: thread::current().id(),
             entered: AtomicBool::new(false),
             crash: options.crash.clone(),
             out: out.clone(),
-            bare,
+            named: AtomicBool::new(false),
             last: Mutex::new(Buffer::empty(ratatui::layout::Rect::ZERO)),
             reports: Mutex::new(Vec::new()),
             news: Notify::new(),
@@ -199,7 +202,7 @@ impl Screen {
             continues,
             found: tcgetattr(io::stdin()).ok(),
             mouse: options.mouse,
-            bare,
+            title: None,
             guard: Arc::clone(&guard),
         };
         let otherwise = std::panic::take_hook();
@@ -217,9 +220,11 @@ impl Screen {
         enable_raw_mode()?;
         self.guard.entered.store(true, Ordering::SeqCst);
         let mouse = if self.mouse { MOUSE_ON } else { "" };
-        let title = if self.bare { "" } else { TITLE_KEPT };
-        write!(self.out, "{title}{ALTERNATE}{PASTE_ON}{mouse}")?;
+        write!(self.out, "{ALTERNATE}{PASTE_ON}{mouse}")?;
         self.out.flush()?;
+        if let Some(title) = self.title.clone() {
+            self.name(&title)?;
+        }
         self.input = Some(EventStream::new());
         Ok(())
     }
@@ -262,6 +267,12 @@ impl Host for Screen {
         self.out.flush()
     }
 
+    fn name(&mut self, title: &str) -> io::Result<()> {
+        self.title = Some(title.to_string());
+        let kept = if self.guard.named.swap(true, Ordering::SeqCst) { "" } else { TITLE_KEPT };
+        self.say(&format!("{kept}{}", sequences::title(title)))
+    }
+
     fn mouse(&mut self, take: bool) -> io::Result<()> {
         self.mouse = take;
         self.say(if take { MOUSE_ON } else { MOUSE_OFF })
@@ -269,12 +280,17 @@ impl Host for Screen {
 
     fn leave(&mut self) -> io::Result<()> {
         // Its thread would read what is typed for the next program.
-        self.input = None;
+        if self.input.take().is_some() {
+            // The call that ends the thread may outlive it, and would then hide the first key after coming back.
+            let _ = crossterm::event::poll(SETTLED);
+        }
         self.guard.give_back()
     }
 
     fn enter(&mut self) -> io::Result<()> {
-        self.input = None;
+        if self.input.take().is_some() {
+            let _ = crossterm::event::poll(SETTLED);
+        }
         if self.guard.entered.swap(false, Ordering::SeqCst) {
             disable_raw_mode()?;
         }
@@ -308,5 +324,45 @@ impl Drop for Screen {
     fn drop(&mut self) {
         // A terminal that is gone cannot be given back, and there is nobody to tell.
         let _ = self.leave();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixDatagram;
+
+    use ratatui::layout::Rect;
+    use ratatui::{TerminalOptions, Viewport};
+
+    use super::*;
+    use crate::ui::tests::harness::Harness;
+    use crate::ui::view::draw;
+
+    #[test]
+    fn a_frame_is_one_write() {
+        let (ours, theirs) = UnixDatagram::pair().expect("a pair of sockets");
+        theirs.set_nonblocking(true).expect("a socket");
+        let out = Out::new(File::from(OwnedFd::from(ours)));
+        let viewport = Viewport::Fixed(Rect::new(0, 0, 120, 36));
+        let options = TerminalOptions { viewport };
+        let mut terminal = Terminal::with_options(CrosstermBackend::new(out.clone()), options).expect("a terminal");
+        let mut harness = Harness::new(120, 36);
+        let mut frames = Vec::new();
+        for keys in ["", "j", ""] {
+            harness.keys(keys);
+            out.hold();
+            terminal.draw(|frame| draw(frame, &harness.model)).expect("a frame");
+            let length = out.show().expect("a write");
+            // Each datagram is one write.
+            let mut bytes = vec![0; 1 << 17];
+            let count = theirs.recv(&mut bytes).expect("the frame");
+            assert_eq!(count, length);
+            assert!(theirs.recv(&mut [0; 16]).is_err(), "the frame came in more than one piece");
+            assert!(bytes[..count].starts_with(FRAME_BEGINS.as_bytes()) && bytes[..count].ends_with(FRAME_ENDS.as_bytes()));
+            frames.push(count);
+        }
+        println!("bytes of a frame at 120x36: first {}, after a key {}, unchanged {}", frames[0], frames[1], frames[2]);
+        assert!(frames[1] < frames[0] && frames[2] < 64, "only what changed is written: {frames:?}");
     }
 }

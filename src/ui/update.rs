@@ -1,5 +1,7 @@
 //! The one place where the model changes: `(model, message) -> effects`, without IO and without a clock.
 
+use std::sync::Arc;
+
 use crossterm::event::KeyCode;
 use jiff::SignedDuration;
 
@@ -51,7 +53,9 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
         Event::View(view) => {
             model.view = view;
             close_if_moved(model);
-            watched::look(model)
+            let mut effects = watched::look(model);
+            effects.extend(explain_again(model));
+            effects
         }
         Event::Answer(answer) => on_answer(model, answer),
         Event::Outcome(outcome) => {
@@ -101,6 +105,18 @@ fn expire(model: &mut Model) {
         model.toast = None;
         model.interrupted = false;
     }
+}
+
+/// Reasons on the screen are those of a moment; where the canary has moved on, they are asked for again.
+fn explain_again(model: &Model) -> Option<Effect> {
+    let Address::Why(target) = &model.address else { return None };
+    let Some((of, Some(known))) = &model.explained else { return None };
+    let canary = model.view.canary(target)?;
+    let same = known.phase == canary.phase
+        && known.revision == canary.revision
+        && known.weight == canary.weight
+        && known.failed_checks == canary.failed_checks;
+    (of == target && !same).then(|| Effect::Ask(Question::Why(target.clone())))
 }
 
 /// What the passing of time asks for: the log has no other bell.
@@ -250,6 +266,12 @@ fn on_answer(model: &mut Model, answer: Answer) -> Vec<Effect> {
             model.log_index =
                 lines.iter().map(|line| (line.number, format!("{} {} {}", line.level.word(), line.from, line.text))).collect();
             model.log = lines;
+        }
+        Answer::Why { target, explanation } => {
+            if let Err(why) = &explanation {
+                model.say(Role::Warn, format!("{target}: {why}"));
+            }
+            model.explained = Some((target, explanation.ok().map(Arc::from)));
         }
         Answer::Object { target, yaml: Err(why) } => model.say(Role::Bad, format!("{target}: {why}")),
         Answer::Object { target, yaml: Ok(text) } => return vec![Effect::OpenEditor { name: format!("{}.yaml", target.name), text }],

@@ -82,22 +82,38 @@ fn quiet(model: &Model, columns: usize) -> Line<'static> {
 /// # Errors
 /// Where the address is none, or the fleet has no such canary or context.
 pub fn snapshot(view: &FleetView, address: &str, width: u16, height: u16, options: &Options, now: Timestamp) -> Result<String, UiError> {
+    still(view, address, (width, height), options, now).map(|buffer| text(&buffer))
+}
+
+/// One frame as it is drawn, of the same addresses.
+///
+/// # Errors
+/// As [`snapshot`].
+pub fn still(view: &FleetView, address: &str, size: (u16, u16), options: &Options, now: Timestamp) -> Result<Buffer, UiError> {
     let address = Address::parse(address).ok_or_else(|| UiError::NoSuchScreen(address.to_string()))?;
     match (address.target(), address.context()) {
         (Some(target), _) if view.canary(target).is_none() => return Err(UiError::NoSuchCanary(target.to_string())),
         (None, Some(context)) if view.context(context).is_none() => return Err(UiError::NoSuchContext(context.to_string())),
         _ => {}
     }
-    let mut model = Model::new(options.clone(), (width, height), now);
+    let mut model = Model::new(options.clone(), size, now);
     model.address = address;
     update(&mut model, Message { at: now, event: Event::View(Arc::new(view.clone())) });
-    let mut terminal = Terminal::new(TestBackend::new(width, height)).map_err(|error| UiError::Draw(error.to_string()))?;
-    terminal.draw(|frame| draw(frame, &model)).map_err(|error| UiError::Draw(error.to_string()))?;
-    Ok(text(terminal.backend().buffer()))
+    Ok(buffer(&model))
+}
+
+/// The frame of a model in its own size.
+#[must_use]
+pub fn buffer(model: &Model) -> Buffer {
+    let (width, height) = model.size;
+    let Ok(mut terminal) = Terminal::new(TestBackend::new(width, height));
+    let Ok(frame) = terminal.draw(|frame| draw(frame, model));
+    frame.buffer.clone()
 }
 
 /// The text of a buffer, lines without trailing spaces.
-pub(super) fn text(buffer: &Buffer) -> String {
+#[must_use]
+pub fn text(buffer: &Buffer) -> String {
     let mut out = String::new();
     for row in buffer.content.chunks(usize::from(buffer.area.width.max(1))) {
         let (mut line, mut skip) = (String::new(), 0);

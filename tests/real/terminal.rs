@@ -1,6 +1,7 @@
 //! The console in a terminal, of 120 columns and 36 rows unless told otherwise: keys in, frames out.
 
 use std::io::{Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -25,10 +26,11 @@ struct Shown {
 /// A console in a terminal. It is killed when the test is done with it.
 pub struct Terminal {
     child: Box<dyn Child + Send + Sync>,
-    writer: Box<dyn Write + Send>,
+    writer: Option<Box<dyn Write + Send>>,
     shown: Arc<Mutex<Shown>>,
     started: Instant,
-    _master: Box<dyn MasterPty + Send>,
+    master: Option<Box<dyn MasterPty + Send>>,
+    closed: Arc<AtomicBool>,
 }
 
 impl Terminal {
@@ -42,8 +44,14 @@ impl Terminal {
 
     /// With these variables over the home's.
     pub fn with(home: &Home, words: &[&str], (cols, rows): (u16, u16), variables: &[(&str, &str)]) -> Self {
+        let words: Vec<String> = words.iter().map(ToString::to_string).chain(home.common()).collect();
+        Self::running(&binary().display().to_string(), &words, home, (cols, rows), variables)
+    }
+
+    /// With another program in it.
+    pub fn running(program: &str, words: &[String], home: &Home, (cols, rows): (u16, u16), variables: &[(&str, &str)]) -> Self {
         let pty = native_pty_system().openpty(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).expect("a pseudo terminal");
-        let mut command = CommandBuilder::new(binary());
+        let mut command = CommandBuilder::new(program);
         command.env_clear();
         for (name, value) in home.environment() {
             command.env(name, value);
@@ -52,7 +60,6 @@ impl Terminal {
             command.env(name, value);
         }
         command.args(words);
-        command.args(home.common());
         command.cwd(home.folder.path());
         let mut reader = pty.master.try_clone_reader().expect("a reader");
         let writer = pty.master.take_writer().expect("a writer");
@@ -61,10 +68,15 @@ impl Terminal {
         let child = pty.slave.spawn_command(command).expect("the program");
         drop(pty.slave);
         let sink = Arc::clone(&shown);
+        let closed = Arc::new(AtomicBool::new(false));
+        let end = Arc::clone(&closed);
         // Ends with the terminal.
         std::thread::spawn(move || {
             let mut chunk = [0; 16384];
             while let Ok(count @ 1..) = reader.read(&mut chunk) {
+                if end.load(Ordering::SeqCst) {
+                    break;
+                }
                 let mut shown = sink.lock().expect("no reader panics");
                 shown.parser.process(&chunk[..count]);
                 shown.bytes.extend_from_slice(&chunk[..count]);
@@ -73,7 +85,7 @@ impl Terminal {
                 }
             }
         });
-        Self { child, writer, shown, started, _master: pty.master }
+        Self { child, writer: Some(writer), shown, started, master: Some(pty.master), closed }
     }
 
     pub fn frame(&self) -> String {
@@ -91,7 +103,34 @@ impl Terminal {
     }
 
     pub fn keys(&mut self, keys: &str) {
-        self.writer.write_all(keys.as_bytes()).and_then(|()| self.writer.flush()).expect("a terminal that takes keys");
+        let writer = self.writer.as_mut().expect("a terminal that is there");
+        writer.write_all(keys.as_bytes()).and_then(|()| writer.flush()).expect("a terminal that takes keys");
+    }
+
+    /// Bytes written so far.
+    pub fn written(&self) -> usize {
+        self.shown.lock().expect("no reader panics").bytes.len()
+    }
+
+    /// The terminal has another size.
+    pub fn resize(&self, cols: u16, rows: u16) {
+        self.shown.lock().expect("no reader panics").parser.screen_mut().set_size(rows, cols);
+        let master = self.master.as_ref().expect("a terminal that is there");
+        master.resize(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).expect("a pseudo terminal");
+    }
+
+    /// The terminal goes away, once the program writes to it again.
+    pub fn close(&mut self) {
+        self.closed.store(true, Ordering::SeqCst);
+        (self.writer, self.master) = (None, None);
+    }
+
+    /// A press of the left button, and its release, on what the frame shows as `text`.
+    pub fn click(&mut self, text: &str) {
+        let frame = self.frame();
+        let (row, line) = frame.lines().enumerate().find(|(_, line)| line.contains(text)).expect("a line with the text");
+        let column = line[..line.find(text).expect("the text")].chars().count() + 1;
+        self.keys(&format!("\x1b[<0;{column};{}M\x1b[<0;{column};{}m", row + 1, row + 1));
     }
 
     /// Looks at frames until `wanted` is true of one, and returns it.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::domain::text::clean;
@@ -34,7 +34,7 @@ const SECRET: [&str; 12] = [
 const REFERENCES: [&str; 5] = ["valueFrom", "secretRef", "secretName", "configMapRef", "configMap"];
 
 /// One value that differs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Change {
     /// `containers[web].image`.
@@ -46,7 +46,7 @@ pub struct Change {
 }
 
 /// What differs, bounded.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Difference {
     pub changes: Vec<Change>,

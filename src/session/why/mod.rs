@@ -13,8 +13,10 @@ mod standing;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use self::difference::{Change, Difference};
 pub use self::gather::{ask, ask_in};
@@ -29,7 +31,7 @@ use crate::engine::report::Report;
 const LINES: usize = 24;
 
 /// How much a line weighs. They are ranked by it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
     /// It is why.
@@ -55,7 +57,7 @@ impl Severity {
 }
 
 /// What a line rests on.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "kind")]
 pub enum Proof {
     /// The driver's own report.
@@ -94,18 +96,18 @@ pub enum Proof {
 }
 
 /// One line of an explanation.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
     /// Name of the rule that found it.
-    pub rule: &'static str,
+    pub rule: Cow<'static, str>,
     pub severity: Severity,
     pub text: String,
     pub evidence: Vec<Proof>,
 }
 
 /// Pods of a workload.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Pods {
     pub name: String,
@@ -119,7 +121,7 @@ pub struct Pods {
 }
 
 /// How the same canary does elsewhere with the same image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TwinState {
     /// Its primary runs the image.
@@ -133,7 +135,7 @@ pub enum TwinState {
 }
 
 /// A canary of the same namespace and name in another context.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Twin {
     pub target: String,
@@ -144,7 +146,7 @@ pub struct Twin {
 }
 
 /// What differs from a healthy twin.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TwinDifference {
     pub target: String,
@@ -178,7 +180,7 @@ pub struct Evidence {
 }
 
 /// Why a canary stands where it stands.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Explanation {
     /// `CONTEXT/NAMESPACE/NAME`.
@@ -230,7 +232,7 @@ pub fn explain(evidence: Evidence) -> Explanation {
         .iter()
         .flat_map(|rule| {
             (rule.find)(&evidence).into_iter().map(|said| Finding {
-                rule: rule.name,
+                rule: Cow::Borrowed(rule.name),
                 severity: said.severity,
                 text: said.text,
                 evidence: said.proofs,

@@ -4,5 +4,7 @@ mod frames;
 pub mod harness;
 mod looks;
 mod screens;
+mod pty;
+mod recording;
 mod scripts;
 mod shell;

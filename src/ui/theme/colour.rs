@@ -3,7 +3,7 @@
 use ratatui::style::Color;
 
 /// How much colour the terminal takes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Colour {
     /// No colour at all: glyphs, words, bold and reverse carry everything.
     None,
