@@ -7,8 +7,8 @@ use std::time::Duration;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::domain::fleet::Fleet;
 use super::{Failure, Global, Outcome, console, output, plain};
+use crate::domain::fleet::Fleet;
 use crate::domain::phase::Phase;
 use crate::session::view::FleetView;
 use crate::simulation::api::ApiServer;

@@ -21,8 +21,8 @@ use super::widgets::glyph::State;
 use crate::domain::target::Target;
 use crate::session::command::Outcome;
 use crate::session::questions::LogLine;
-use crate::session::why::Explanation;
 use crate::session::view::{CanaryView, ContextView, FleetView, Link};
+use crate::session::why::Explanation;
 
 /// A line of news above the footer.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,17 +8,16 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
 use super::{fleet, outcome_look, rule};
-use crate::domain::phase::Phase;
+use crate::session::timeline::timeline;
 use crate::session::view::{CanaryView, ContextView, EventView, SloSeries};
 use crate::ui::actions::Id;
 use crate::ui::attention;
 use crate::ui::model::Model;
 use crate::ui::overlays::confirm::{data_age, driver};
 use crate::ui::theme::{Role, Theme};
-use crate::ui::widgets::glyph::State;
-use crate::ui::widgets::sparkline;
 use crate::ui::widgets::text::{ago, clock_with_seconds, countdown, cut, fit, seconds_between, short, span, wrap};
 use crate::ui::widgets::weight_bar::{percent, weight_bar};
+use crate::ui::widgets::{sparkline, stages};
 
 /// Rows of the screen from which sparklines have three rows.
 const TALL: u16 = 33;
@@ -32,10 +31,17 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
         frame.render_widget(Paragraph::new(text), area);
         return;
     };
+    let tall = model.size.1 >= TALL;
     let mut lines = identity(model, context, canary, columns);
-    lines.extend(rollout(model, canary, columns));
-    lines.extend(slo(canary, columns, model.size.1 >= TALL, theme));
+    lines.extend(rollout(model, canary, columns, tall));
+    lines.extend(slo(canary, columns, tall, theme));
     let verbs = verdicts(model, canary, columns);
+    // Events are what scrolls: they get at least a heading and three lines.
+    let rest = usize::from(area.height).saturating_sub(lines.len() + verbs.len() + 4);
+    let hooks = hooks(canary, columns, theme);
+    if tall && hooks.len() <= rest {
+        lines.extend(hooks);
+    }
     let room = usize::from(area.height).saturating_sub(lines.len() + verbs.len());
     let mut events = events(model, canary, columns, room);
     events.resize(room, Line::default());
@@ -52,17 +58,26 @@ fn label(name: &str, theme: Theme) -> Span<'static> {
     Span::styled(format!(" {} ", fit(name, 8)), theme.style(Role::Dim))
 }
 
-fn identity(model: &Model, context: &ContextView, canary: &CanaryView, columns: usize) -> Vec<Line<'static>> {
+/// State, phase and age of a canary in one line; production stands out.
+#[must_use]
+pub fn headline(model: &Model, context: &ContextView, canary: &CanaryView, columns: usize) -> Line<'static> {
     let theme = model.theme();
     let state = attention::canary_state(context, canary);
     let phase = if canary.phase.word().is_empty() { "New" } else { canary.phase.word() };
     let since = canary.since.map(|since| format!(" for {}", ago(since, model.now))).unwrap_or_default();
     let rest = format!("{phase}{since} · {} by {} · {}", canary.strategy, canary.router, data_age(model, context));
-    let mut lines = vec![Line::from(vec![
-        Span::raw(" "),
-        state.span(theme),
-        Span::styled(format!("  {}", cut(&rest, columns.saturating_sub(11))), theme.style(Role::Title)),
-    ])];
+    let place = fleet::environment(context, theme);
+    let room = columns.saturating_sub(11 + place.as_ref().map_or(0, |place| place.width() + 2));
+    let mut spans = vec![Span::raw(" "), state.span(theme), Span::styled(format!("  {}", cut(&rest, room)), theme.style(Role::Title))];
+    if let Some(place) = place {
+        spans.extend([Span::raw("  "), place]);
+    }
+    Line::from(spans)
+}
+
+fn identity(model: &Model, context: &ContextView, canary: &CanaryView, columns: usize) -> Vec<Line<'static>> {
+    let theme = model.theme();
+    let mut lines = vec![headline(model, context, canary, columns)];
     let why = fleet::reason(context, canary, model).0;
     let why = if why.is_empty() { "nothing is reported".to_string() } else { why };
     let mut name = "why";
@@ -90,9 +105,6 @@ fn identity(model: &Model, context: &ContextView, canary: &CanaryView, columns: 
     if context.provider != context.name {
         let _ = write!(run, " · provider {}", context.provider);
     }
-    if let Some(environment) = &context.environment {
-        let _ = write!(run, " · {environment}");
-    }
     if let Some(wave) = context.wave {
         let _ = write!(run, " · wave {wave}");
     }
@@ -103,31 +115,20 @@ fn identity(model: &Model, context: &ContextView, canary: &CanaryView, columns: 
     lines
 }
 
-/// The steps of a rollout, in its own words.
-const STEPS: [&str; 5] = ["init", "progressing", "promoting", "finalising", "succeeded"];
-
-/// The step that a phase is in, and how it looks there.
-const fn present(phase: Phase) -> (usize, State) {
-    match phase {
-        Phase::New | Phase::Initializing => (0, State::Prog),
-        Phase::Initialized => (0, State::Ok),
-        Phase::Waiting => (1, State::Gate),
-        Phase::Progressing => (1, State::Prog),
-        Phase::WaitingPromotion => (2, State::Gate),
-        Phase::Promoting => (2, State::Prog),
-        Phase::Finalising => (3, State::Prog),
-        Phase::Succeeded => (4, State::Ok),
-        Phase::Failed => (1, State::Fail),
-        Phase::Terminating | Phase::Terminated => (4, State::Gone),
-        Phase::Unknown => (0, State::Auth),
-    }
-}
-
-fn rollout(model: &Model, canary: &CanaryView, columns: usize) -> Vec<Line<'static>> {
+fn rollout(model: &Model, canary: &CanaryView, columns: usize, tall: bool) -> Vec<Line<'static>> {
     let theme = model.theme();
     let every = i64::try_from(canary.interval).map(span).unwrap_or_default();
-    let note = if canary.interval > 0 { format!("a step every {every}") } else { String::new() };
-    let mut lines = vec![rule("rollout", &note, columns, theme), timeline(canary, theme)];
+    let mut plan = Vec::new();
+    if canary.interval > 0 {
+        plan.push(format!("a step every {every}"));
+    }
+    plan.extend(steps(canary));
+    if canary.threshold > 0 {
+        plan.push(format!("back at {} failed checks", canary.threshold));
+    }
+    let line = timeline(canary, model.now);
+    let mut lines = vec![rule("rollout", &plan.join(" · "), columns, theme)];
+    lines.extend(stages::lines(&line, columns, if tall { 3 } else { 2 }, theme));
     let wide = columns.saturating_sub(11 + 36).clamp(10, 70);
     let role = attention::own_state(canary).role();
     if canary.max_iterations > 0 {
@@ -141,7 +142,10 @@ fn rollout(model: &Model, canary: &CanaryView, columns: usize) -> Vec<Line<'stat
         spans.extend(weight_bar(canary.weight, canary.max_weight, wide, role, theme));
         spans.push(Span::styled(format!("  {} %", canary.weight), theme.style(role)));
         let rest = 100_u32.saturating_sub(canary.weight);
-        let end = if canary.max_weight > 0 { format!(" of {} %", canary.max_weight) } else { String::new() };
+        let mut end = if canary.max_weight > 0 { format!(" of {} %", canary.max_weight) } else { String::new() };
+        if line.peak > canary.weight {
+            let _ = write!(end, ", {} % at most", line.peak);
+        }
         spans.push(Span::styled(format!("{end} · primary {rest} %"), theme.style(Role::Dim)));
         lines.push(Line::from(spans));
     }
@@ -162,30 +166,16 @@ fn rollout(model: &Model, canary: &CanaryView, columns: usize) -> Vec<Line<'stat
     lines
 }
 
-fn timeline(canary: &CanaryView, theme: Theme) -> Line<'static> {
-    let (here, mut look) = present(canary.phase);
-    if canary.paused.is_some() && look == State::Prog {
-        look = State::Hold;
+/// The planned weights in words: `10 % by 10 to 50 %`, or each of them where they are few and uneven.
+fn steps(canary: &CanaryView) -> Option<String> {
+    let (first, last) = (*canary.steps.first()?, *canary.steps.last()?);
+    let even = canary.steps.windows(2).all(|pair| pair[1].saturating_sub(pair[0]) == first);
+    if even && canary.steps.len() > 2 {
+        return Some(format!("{first} % each, up to {last} %"));
     }
-    let mut spans = vec![Span::raw(" ")];
-    for (at, step) in STEPS.iter().enumerate() {
-        if at > 0 {
-            spans.push(Span::styled(" ── ", theme.style(Role::Rule)));
-        }
-        let (state, role) = match at.cmp(&here) {
-            std::cmp::Ordering::Less => (State::Ok, State::Ok.role()),
-            std::cmp::Ordering::Equal => (look, look.role()),
-            std::cmp::Ordering::Greater => (State::Wait, Role::Dim),
-        };
-        let word = if at == here && canary.phase == Phase::Failed { "failed" } else { step };
-        let mut text = format!("{} {word}", state.glyph());
-        if at == here && look != State::Ok && canary.weight > 0 {
-            let _ = write!(text, " {} %", canary.weight);
-        }
-        let style = theme.style(role);
-        spans.push(Span::styled(text, if at == here { style.add_modifier(ratatui::style::Modifier::BOLD) } else { style }));
-    }
-    Line::from(spans)
+    let shown: Vec<String> = canary.steps.iter().take(8).map(u32::to_string).collect();
+    let more = if canary.steps.len() > 8 { " …" } else { "" };
+    Some(format!("{}{more} %", shown.join(" ")))
 }
 
 fn checks(canary: &CanaryView, theme: Theme) -> Line<'static> {
@@ -198,8 +188,8 @@ fn checks(canary: &CanaryView, theme: Theme) -> Line<'static> {
         spans.push(Span::raw("  "));
     }
     let role = if canary.failed_checks > 0 { Role::Bad } else { Role::Text };
-    spans.push(Span::styled(format!("{}/{} failed", canary.failed_checks, canary.threshold), theme.style(role)));
-    spans.push(Span::styled(format!(", rolled back at {}", canary.threshold), theme.style(Role::Dim)));
+    spans.push(Span::styled(format!("{} failed", canary.failed_checks), theme.style(role)));
+    spans.push(Span::styled(format!(" of the {} that roll it back", canary.threshold), theme.style(Role::Dim)));
     Line::from(spans)
 }
 
@@ -211,8 +201,12 @@ fn slo(canary: &CanaryView, columns: usize, tall: bool, theme: Theme) -> Vec<Lin
     }
     let mut lines = vec![rule("service levels", &format!("last {window}, · no data, ! beyond the limit"), columns, theme)];
     for series in &canary.slo {
-        if tall {
+        if let Some(why) = &series.failed {
+            let text = format!(" {} ? the query failed: {why}", fit(&series.name, 14));
+            lines.push(Line::styled(cut(&text, columns), theme.style(Role::Warn)));
+        } else if tall && canary.slo.len() <= 3 {
             lines.extend(tall_chart(series, columns, theme));
+            lines.extend(primary_chart(series, columns, theme));
         } else {
             lines.push(flat_chart(series, columns, theme));
         }
@@ -220,11 +214,13 @@ fn slo(canary: &CanaryView, columns: usize, tall: bool, theme: Theme) -> Vec<Lin
     lines
 }
 
-fn flat_chart(series: &SloSeries, columns: usize, theme: Theme) -> Line<'static> {
+/// A series in one line: name, limit, course, now, least and most.
+#[must_use]
+pub fn flat_chart(series: &SloSeries, columns: usize, theme: Theme) -> Line<'static> {
     let figures = sparkline::figures(series, theme);
     let wide = columns.saturating_sub(1 + 14 + 15 + 1 + figures.width() + 1).max(6);
     let mut spans = vec![
-        Span::styled(format!(" {}", fit(series.indicator.word(), 14)), theme.style(Role::Text)),
+        Span::styled(format!(" {}", fit(&series.name, 14)), theme.style(Role::Text)),
         Span::styled(fit(&sparkline::limit(series), 15), theme.style(Role::Limit)),
     ];
     spans.extend(sparkline::one_row(series, wide, theme));
@@ -233,8 +229,26 @@ fn flat_chart(series: &SloSeries, columns: usize, theme: Theme) -> Line<'static>
     Line::from(spans)
 }
 
+/// The primary at the same moments, against the same limit; nothing where it was not asked for.
+#[must_use]
+pub fn primary_chart(series: &SloSeries, columns: usize, theme: Theme) -> Option<Line<'static>> {
+    if series.primary.is_empty() {
+        return None;
+    }
+    let of_primary = SloSeries { points: series.primary.clone(), primary: Vec::new(), ..series.clone() };
+    let figures = sparkline::figures(&of_primary, theme);
+    let mut spans = vec![Span::styled(format!(" {}", fit("  primary", 14)), theme.style(Role::Dim))];
+    spans.push(Span::raw(" ".repeat(GUTTER.saturating_sub(15))));
+    spans.extend(sparkline::one_row(&of_primary, columns.saturating_sub(GUTTER + 2 + figures.width()), theme));
+    spans.push(Span::raw(" "));
+    spans.extend(figures.spans);
+    Some(Line::from(spans))
+}
+
+/// Columns before a chart of three rows.
+const GUTTER: usize = 34;
+
 fn tall_chart(series: &SloSeries, columns: usize, theme: Theme) -> [Line<'static>; 3] {
-    const GUTTER: usize = 34;
     let [above, middle, below] = sparkline::three_rows(series, columns.saturating_sub(GUTTER + 2), theme);
     let row = |left: Vec<Span<'static>>, bars: Vec<Span<'static>>| {
         let used: usize = left.iter().map(Span::width).sum();
@@ -246,10 +260,33 @@ fn tall_chart(series: &SloSeries, columns: usize, theme: Theme) -> [Line<'static
     let mut figures = vec![Span::raw(" ")];
     figures.extend(sparkline::figures(series, theme).spans);
     [
-        row(vec![Span::styled(format!(" {}", series.indicator.word()), theme.style(Role::Title))], above),
+        row(vec![Span::styled(format!(" {}", cut(&series.name, GUTTER - 2)), theme.style(Role::Title))], above),
         row(vec![Span::styled(format!(" {}", sparkline::limit(series)), theme.style(Role::Limit))], middle),
         row(figures, below),
     ]
+}
+
+/// The hooks of the analysis, gates first: what is asked, where, and whether it waits now.
+fn hooks(canary: &CanaryView, columns: usize, theme: Theme) -> Vec<Line<'static>> {
+    if canary.hooks.is_empty() {
+        return Vec::new();
+    }
+    let gates = canary.hooks.iter().filter(|hook| hook.gate).count();
+    let mut lines = vec![rule("hooks", &format!("{} and {gates} gates", canary.hooks.len() - gates), columns, theme)];
+    let mut sorted: Vec<_> = canary.hooks.iter().collect();
+    sorted.sort_by_key(|hook| !hook.gate);
+    for hook in sorted {
+        let waits = canary.gates.iter().any(|gate| gate.name == hook.kind || gate.name == hook.name);
+        let (glyph, role) = match (waits, hook.gate) {
+            (true, _) => ("◆", Role::Gate),
+            (false, true) => ("·", Role::Dim),
+            (false, false) => (" ", Role::Text),
+        };
+        let url = if hook.url.is_empty() { "opened by a human: a approve" } else { &hook.url };
+        let text = format!(" {glyph} {} {} {url}", fit(&hook.kind, 26), fit(&hook.name, 20));
+        lines.push(Line::styled(cut(&text, columns), theme.style(role)));
+    }
+    lines
 }
 
 fn events(model: &Model, canary: &CanaryView, columns: usize, room: usize) -> Vec<Line<'static>> {

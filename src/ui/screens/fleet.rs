@@ -343,3 +343,10 @@ pub fn reason(context: &ContextView, canary: &CanaryView, model: &Model) -> (Str
         (None, None, None) => (String::new(), role),
     }
 }
+
+/// The environment of a context as a word in its own look: production is not to be mistaken.
+#[must_use]
+pub fn environment(context: &ContextView, theme: Theme) -> Option<Span<'static>> {
+    let name = context.environment.as_ref()?;
+    Some(Span::styled(format!(" {} ", name.to_uppercase()), theme.environment(name)))
+}

@@ -53,7 +53,8 @@ pub fn scroll_limit(model: &Model) -> usize {
 pub fn rule(title: &str, note: &str, columns: usize, theme: Theme) -> Line<'static> {
     let mut spans = vec![Span::styled("── ", theme.style(Role::Rule)), Span::styled(title.to_string(), theme.style(Role::Title))];
     if !note.is_empty() {
-        spans.push(Span::styled(format!("  {note}"), theme.style(Role::Dim)));
+        let room = columns.saturating_sub(width(title) + 6);
+        spans.push(Span::styled(format!("  {}", super::widgets::text::cut(note, room)), theme.style(Role::Dim)));
     }
     let used: usize = spans.iter().map(Span::width).sum();
     spans.push(Span::styled(format!(" {}", "─".repeat(columns.saturating_sub(used + 1))), theme.style(Role::Rule)));

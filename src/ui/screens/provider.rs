@@ -7,14 +7,15 @@ use ratatui::widgets::Paragraph;
 
 use super::fleet::{self, Columns};
 use super::{list, preview, rule};
-use crate::session::view::{ContextView, SyncView};
+use crate::session::view::{ContextView, CredentialView, SyncView};
+use crate::ui::actions::Id;
 use crate::ui::attention;
 use crate::ui::hits::{self, Hits};
 use crate::ui::model::Model;
 use crate::ui::overlays::confirm::{data_age, driver};
 use crate::ui::rows::{Row, RowKey};
 use crate::ui::theme::Role;
-use crate::ui::widgets::text::{ago, cut, fit, short, wrap};
+use crate::ui::widgets::text::{ago, cut, fit, short, span, wrap};
 
 /// Draws the screen between header and status line.
 pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect, hits: &mut Hits) {
@@ -74,15 +75,17 @@ fn identity(model: &Model, context: &ContextView, columns: usize) -> Vec<Line<'s
     let theme = model.theme();
     let state = attention::provider_state(context);
     let mut title = vec![context.provider.clone()];
-    title.extend(context.environment.as_ref().map(|environment| environment.to_uppercase()));
     title.extend(context.wave.map(|wave| format!("wave {wave}")));
     title.extend(context.mesh.as_ref().map(|mesh| format!("mesh {mesh}")));
     title.push(data_age(model, context));
-    let mut lines = vec![Line::from(vec![
-        Span::raw(" "),
-        state.span(theme),
-        Span::styled(format!("  {}", cut(&title.join(" · "), columns.saturating_sub(11))), theme.style(Role::Title)),
-    ])];
+    let place = fleet::environment(context, theme);
+    let room = columns.saturating_sub(11 + place.as_ref().map_or(0, |place| place.width() + 2));
+    let mut first =
+        vec![Span::raw(" "), state.span(theme), Span::styled(format!("  {}", cut(&title.join(" · "), room)), theme.style(Role::Title))];
+    if let Some(place) = place {
+        first.extend([Span::raw("  "), place]);
+    }
+    let mut lines = vec![Line::from(first)];
     let (why, role) = fleet::provider_why(context, model);
     let mut name = "why";
     for part in wrap(&why, columns.saturating_sub(11), 2) {
@@ -91,10 +94,31 @@ fn identity(model: &Model, context: &ContextView, columns: usize) -> Vec<Line<'s
     let version = context.server_version.as_ref().map_or_else(String::new, |version| format!(" · Kubernetes {version}"));
     let reached = format!("context {}{version} · driver {}", context.name, driver(&context.driver));
     lines.push(named(model, "cluster", &reached, Role::Text, columns));
+    if let Some(credential) = &context.credential {
+        let (text, role) = credential_text(model, credential);
+        lines.push(named(model, "login", &text, role, columns));
+    }
+    if !context.aliases.is_empty() {
+        lines.push(named(model, "also", &context.aliases.join(", "), Role::Dim, columns));
+    }
     for problem in &context.problems {
         lines.push(named(model, "problem", &format!("! {problem}"), Role::Warn, columns));
     }
     lines
+}
+
+/// Who we are there, and for how long: what runs out soon is said before it does.
+fn credential_text(model: &Model, credential: &CredentialView) -> (String, Role) {
+    const SOON: i64 = 900;
+    let by = credential.plugin.as_ref().map_or_else(String::new, |plugin| format!(" by {plugin}"));
+    let left = credential.left(model.now).map(|left| left.as_secs());
+    let (end, role) = match left {
+        None => (String::new(), Role::Text),
+        Some(left) if left <= 0 => (" · expired".to_string(), Role::Bad),
+        Some(left) => (format!(" · {} left", span(left)), if left < SOON { Role::Warn } else { Role::Text }),
+    };
+    let key = if credential.interactive { format!(" · {} logs in", model.keymap.short(Id::Login)) } else { String::new() };
+    (format!("{}{by}{end}{key}", credential.user), role)
 }
 
 fn source(model: &Model, context: &ContextView, columns: usize) -> Vec<Line<'static>> {

@@ -3,8 +3,8 @@
 mod frames;
 pub mod harness;
 mod looks;
-mod screens;
 mod pty;
 mod recording;
+mod screens;
 mod scripts;
 mod shell;

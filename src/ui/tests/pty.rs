@@ -57,7 +57,7 @@ fn a_console_of_its_own() {
 async fn console(effects: Vec<Effect>, options: Options) {
     let (_views, view) = watch::channel(Arc::new(fleet()));
     let (_outcomes, incoming) = mpsc::unbounded_channel();
-    let port = Port { view, outcomes: incoming, clock: Clock::wall(), send: Box::new(|_| 0) };
+    let port = Port { view, outcomes: incoming, clock: Clock::wall(), send: Box::new(|_| 0), answers: mpsc::unbounded_channel().1, ask: Box::new(|_| {}) };
     let away = Arc::default();
     let stop = stop_signals(Arc::clone(&away), Arc::default()).expect("signals");
     let mut screen = Screen::enter(&options).expect("a terminal");
@@ -191,7 +191,7 @@ fn an_editor_gets_what_is_typed_and_the_console_comes_back() {
     let path = told.lines().nth(1).and_then(|line| line.strip_prefix("-R ")).expect("a path");
     assert!(!Path::new(path).exists(), "{path}");
     other.keys("?");
-    other.writes("open the gate that waits");
+    other.writes("HELP");
     other.keys("qq");
     assert!(other.ends(), "{:?}", tail(&other.all()));
 }

@@ -5,5 +5,6 @@
 
 pub mod glyph;
 pub mod sparkline;
+pub mod stages;
 pub mod text;
 pub mod weight_bar;
