@@ -3,13 +3,14 @@
 use std::io::IsTerminal;
 use std::sync::Arc;
 
-use super::{Failure, Global, Outcome, PATIENCE, config, output, session};
+use super::{Failure, Global, Outcome, PATIENCE, config, output, remembering_session, session};
 use crate::config as files;
 use crate::domain::target::Target;
 use crate::session::fleet::Session;
 use crate::session::operations::Operator;
+use crate::session::questions::Desk;
 use crate::session::view::FleetView;
-use crate::ui::{self, Colour, Options, Port, looks, theme};
+use crate::ui::{self, Colour, Options, Port, Surroundings, looks, theme};
 
 pub(super) fn options(global: &Global) -> Options {
     let looks = config::load(files::config_folder().as_deref());
@@ -20,8 +21,13 @@ pub(super) fn options(global: &Global) -> Options {
         ascii: global.ascii || (looks.ascii.is_none() && theme::ascii_is_wanted(variable)),
         colour: Colour::detect(variable),
         background: variable("COLORFGBG").and_then(|value| theme::background_hint(&value)).unwrap_or_default(),
+        ask_background: looks.dark.name() != looks.light.name() && theme::asks_background(variable),
         arm_for: looks.arm_for,
+        mouse: !global.no_mouse && looks.mouse,
         looks: looks::fixed(looks),
+        surroundings: Surroundings::detect(variable),
+        editor: ["VISUAL", "EDITOR"].into_iter().filter_map(variable).find(|name| !name.trim().is_empty()).unwrap_or_else(|| "vi".into()),
+        ..Options::default()
     }
 }
 
@@ -31,7 +37,7 @@ fn variable(name: &str) -> Option<String> {
 
 pub(super) async fn run(global: &Global) -> Outcome {
     needs_terminal()?;
-    let session = session(global, global.drive, true)?;
+    let session = remembering_session(global, global.drive)?;
     over(session, options(global), true).await
 }
 
@@ -52,10 +58,19 @@ pub(super) async fn over(session: Arc<Session>, mut options: Options, warn: bool
     let (operator, outcomes) = Operator::new(Arc::clone(&session), true);
     let view = session.view();
     let clock = session.settings.clock.clone();
-    let port = Port { view: view.clone(), outcomes, clock, send: Box::new(move |command| operator.send(command)) };
+    let (desk, answers) = Desk::new(Arc::clone(&session), Arc::clone(&operator), Box::new(Vec::new));
+    let port = Port {
+        view: view.clone(),
+        outcomes,
+        clock,
+        send: Box::new(move |command| operator.send(command)),
+        answers,
+        ask: Box::new(move |question| desk.ask(question)),
+    };
     let ended = ui::run(port, options).await;
-    if warn && session.contexts.iter().any(|c| c.lease().is_some()) {
-        let driven: Vec<_> = session.contexts.iter().filter(|c| c.lease().is_some()).map(|c| c.name.as_str()).collect();
+    let contexts = session.contexts();
+    if warn && contexts.iter().any(|c| c.lease().is_some()) {
+        let driven: Vec<_> = contexts.iter().filter(|c| c.lease().is_some()).map(|c| c.name.as_str()).collect();
         let flying = in_flight(&view.borrow(), &driven);
         if !flying.is_empty() {
             output::complain(&format!("rollouts in flight, which nobody drives until the next driver comes: {}", flying.join(", ")));

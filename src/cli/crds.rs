@@ -14,12 +14,12 @@ pub(super) async fn crds(global: &Global, install: bool) -> Outcome {
         return Err(Failure::refused("cannot install CRDs: --read-only"));
     }
     let contexts = contexts(global)?;
-    let names = if global.context.is_empty() { contexts.names().to_vec() } else { global.context.clone() };
+    let names = if global.context.is_empty() { contexts.names() } else { global.context.clone() };
     let mut failed = Vec::new();
     for name in names {
         contexts.check(&name).map_err(Failure::usage)?;
         let done = async {
-            let client = contexts.client(&name, true).await.map_err(|e| e.to_string())?;
+            let client = contexts.connect(&name).await.map_err(|e| e.to_string())?.client;
             crds::install(&Access::new(client), global.dry_run).await.map_err(|e| format!("context {name}: {e}"))
         };
         match done.await {

@@ -8,10 +8,12 @@ mod config;
 mod console;
 mod crds;
 mod demo;
+mod login;
 mod output;
 mod render;
 mod status;
 mod verbs;
+mod why;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -88,6 +90,9 @@ struct Global {
     /// Draw ASCII only
     #[arg(long)]
     ascii: bool,
+    /// Leave the mouse to the terminal
+    #[arg(long)]
+    no_mouse: bool,
 }
 
 #[derive(Subcommand, Debug)]
@@ -95,7 +100,12 @@ enum Command {
     /// The fleet: providers, versions, sync, canaries, what needs a human
     Status,
     /// Why one canary stands where it stands
-    Why { target: String },
+    Why {
+        target: String,
+        /// As a Markdown report for an incident
+        #[arg(long)]
+        md: bool,
+    },
     /// Skip the rest of the analysis and make this revision the primary
     Promote { target: String },
     /// Hold the rollout where it is
@@ -130,6 +140,14 @@ enum Command {
         /// The provider whose pin moves (repeat for several)
         #[arg(long = "provider", required = true, value_name = "NAME")]
         providers: Vec<String>,
+    },
+    /// Log in to contexts whose credential plugin waits for a person
+    Login {
+        /// Contexts; all that have such a plugin when none is named
+        contexts: Vec<String>,
+        /// Only those whose plugin gives no credential now
+        #[arg(long)]
+        expired: bool,
     },
     /// Render a kustomization: a folder, or a URL with ?ref=
     Render { path: String },
@@ -218,7 +236,7 @@ async fn run(cli: Cli) -> Outcome {
         Some(Command::Status) => status::status(&global).await,
         Some(Command::Gates) => status::gates(&global).await,
         Some(Command::Versions { providers }) => status::versions(&global, &providers).await,
-        Some(Command::Why { target }) => status::why(&global, &target).await,
+        Some(Command::Why { target, md }) => why::why(&global, &target, md).await,
         Some(Command::Promote { target }) => verbs::verb(&global, Verb::Promote, &target, "").await,
         Some(Command::Pause { target }) => verbs::verb(&global, Verb::Pause, &target, "").await,
         Some(Command::Resume { target }) => verbs::verb(&global, Verb::Resume, &target, "").await,
@@ -227,6 +245,7 @@ async fn run(cli: Cli) -> Outcome {
         Some(Command::Approve { target, gate }) => verbs::verb(&global, Verb::Approve, &target, &gate).await,
         Some(Command::Reject { target, gate }) => verbs::verb(&global, Verb::Reject, &target, &gate).await,
         Some(Command::Bump { reference, providers }) => bump::bump(&global, &reference, &providers).await,
+        Some(Command::Login { contexts, expired }) => login::login(&global, &contexts, expired).await,
         Some(Command::Render { path }) => render::render(&path).await,
         Some(Command::Crds { install }) => crds::crds(&global, install).await,
         Some(Command::Demo(demo)) => demo::run(&global, &demo).await,
@@ -253,7 +272,7 @@ fn settings(global: &Global, drive: bool, series: bool) -> Result<Settings, Fail
         lease_namespace: global.lease_namespace.clone(),
         drive: drive && !global.read_only,
         series,
-        interactive: false,
+        remember: None,
         in_cluster: std::env::var_os("KUBERNETES_SERVICE_HOST").is_some(),
         cache: files::cache_folder(),
         identity: identity(),
@@ -265,6 +284,14 @@ fn settings(global: &Global, drive: bool, series: bool) -> Result<Settings, Fail
 
 fn session(global: &Global, drive: bool, series: bool) -> Result<std::sync::Arc<Session>, Failure> {
     let (settings, contexts) = (settings(global, drive, series)?, contexts(global)?);
+    Session::start(settings, contexts).map_err(Failure::usage)
+}
+
+/// A session for the console: the fleet of the last one is shown until the live one arrives.
+fn remembering_session(global: &Global, drive: bool) -> Result<std::sync::Arc<Session>, Failure> {
+    let (mut settings, contexts) = (settings(global, drive, true)?, contexts(global)?);
+    let fleet_file = global.config.clone().or_else(files::default_fleet_file).unwrap_or_default();
+    settings.remember = contexts.key().map(|key| format!("{key}\n{}", fleet_file.display()));
     Session::start(settings, contexts).map_err(Failure::usage)
 }
 

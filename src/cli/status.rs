@@ -1,4 +1,4 @@
-//! Looking: status, gates, versions, why.
+//! Looking: status, gates, versions.
 
 use super::{Failure, Global, Outcome, PATIENCE, output, session};
 use crate::domain::phase::Phase;
@@ -23,7 +23,7 @@ fn dash(text: Option<&str>) -> String {
     text.filter(|t| !t.is_empty()).unwrap_or("-").to_owned()
 }
 
-fn link(context: &ContextView) -> String {
+pub(super) fn link(context: &ContextView) -> String {
     match &context.link {
         Link::Live => "live".into(),
         Link::Connecting { since } => format!("no answer since {since:.0}"),
@@ -171,40 +171,4 @@ pub(super) async fn versions(global: &Global, providers: &[String]) -> Outcome {
         out
     })?;
     Ok(if view.contexts.iter().any(|c| !c.link.is_live()) { 4 } else { 0 })
-}
-
-pub(super) async fn why(global: &Global, target: &str) -> Outcome {
-    let target: Target = target.parse().map_err(Failure::usage)?;
-    let mut global = global.clone();
-    global.context = vec![target.context.clone()];
-    let session = session(&global, false, false)?;
-    let view = session.settled(PATIENCE).await;
-    let Some(canary) = view.canary(&target) else {
-        let down = view.contexts.iter().find(|c| !c.link.is_live()).map(|c| format!("context {} is {}", c.name, link(c)));
-        return Err(match down {
-            Some(why) => Failure { code: 4, message: why },
-            None => Failure::failed(format!("no canary {target}; pilothouse status shows which there are")),
-        });
-    };
-    output::show(global.output, "Why", canary, || {
-        let mut out = format!("{target}  {} {}\n", canary.phase, progress(canary));
-        if let Some(report) = &canary.report {
-            out.push_str(&format!("{}\n", report.message));
-        }
-        out.push_str(&format!("failed checks {}/{}\n", canary.failed_checks, canary.threshold));
-        for verdict in &canary.verdicts {
-            let word = if verdict.accepted { "accepted" } else { "refused" };
-            out.push_str(&format!("{:.0}  {} by {} {word} {} {}\n", verdict.at, verdict.verb, verdict.who, verdict.why, verdict.note));
-        }
-        for event in canary.events.iter().take(12) {
-            out.push_str(&format!(
-                "{}  {}{}\n",
-                event.at.map(|a| format!("{a:.0}")).unwrap_or_default(),
-                if event.warning { "! " } else { "" },
-                event.message
-            ));
-        }
-        out
-    })?;
-    Ok(0)
 }

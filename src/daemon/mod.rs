@@ -49,7 +49,7 @@ pub async fn run(settings: Settings, contexts: Contexts, listen: &str) -> Result
     let listener = tokio::net::TcpListener::bind(listen).await.map_err(|cause| DaemonError::Listen { address: listen.into(), cause })?;
     let address = listener.local_addr().map(|a| a.to_string()).unwrap_or_default();
     let session = Session::start(settings, contexts)?;
-    tracing::info!(%address, contexts = session.contexts.len(), "daemon started");
+    tracing::info!(%address, contexts = session.contexts().len(), "daemon started");
     let app = axum::Router::new()
         .route("/healthz", get(|| async { "OK" }))
         .route("/readyz", get(ready))
@@ -92,7 +92,11 @@ async fn report(session: Arc<Session>) {
 
 /// Ready once every context has answered or turned out not to.
 async fn ready(State(session): State<Arc<Session>>) -> (StatusCode, &'static str) {
-    if session.contexts.iter().all(|c| c.has_answered()) { (StatusCode::OK, "OK") } else { (StatusCode::SERVICE_UNAVAILABLE, "connecting") }
+    if session.contexts().iter().all(|c| c.has_answered()) {
+        (StatusCode::OK, "OK")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "connecting")
+    }
 }
 
 async fn scrape(State(session): State<Arc<Session>>) -> Result<String, StatusCode> {

@@ -9,6 +9,7 @@ pub mod api;
 pub mod canary;
 pub mod driver;
 pub mod duration;
+pub mod finding;
 pub mod fleet;
 pub mod intent;
 pub mod phase;

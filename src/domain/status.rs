@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::canary::HookKind;
+use super::finding::Finding;
 use super::intent::{Intent, Verdict};
 use super::phase::Phase;
 
@@ -122,6 +123,9 @@ pub struct EngineState {
     /// The compact report: reason word and sentence.
     #[serde(skip_serializing_if = "skip")]
     pub report: Option<(String, String)>,
+    /// The last check that did not pass, until one passes.
+    #[serde(skip_serializing_if = "skip")]
+    pub finding: Option<Finding>,
 }
 
 impl EngineState {

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::effect::{Answer, Question, Say};
 use super::observation::{Observation, Round};
+use super::report::{CheckKind, Finding};
 use crate::domain::canary::{CanaryMetric, HookKind};
+use crate::domain::text::clean;
 
 /// What a round says so far.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,15 +16,16 @@ pub enum Judgement {
     /// Every check was asked and passed; the events that belong to it.
     Passed(Vec<Say>),
     /// The first check that failed; the last event names it.
-    Failed(Vec<Say>),
+    Failed(Vec<Say>, Box<Finding>),
     /// No check failed, and this one has no data: the rollout stays where it is (annotation `pilothouse.dev/no-data`).
-    Held(String),
+    Held(String, Box<Finding>),
 }
 
 /// Hooks of `kind`, one after the other; the first failure ends it.
 #[must_use]
 pub fn hooks(seen: &Observation, round: Option<&Round>, kind: HookKind) -> Judgement {
     let mut say = Vec::new();
+    let mut last = None;
     for (index, hook) in seen.spec.analysis.webhooks.iter().enumerate().filter(|(_, h)| h.hook_kind() == Some(kind)) {
         let question = Question::Hook { kind, index };
         let Some(answer) = round.and_then(|r| r.answers.get(&question)) else { return Judgement::Ask(question) };
@@ -36,10 +39,28 @@ pub fn hooks(seen: &Observation, round: Option<&Round>, kind: HookKind) -> Judge
         };
         say.push(Say::warning(refused(seen, kind, &hook.name, &failure)));
         if kind != HookKind::PostRollout {
-            return Judgement::Failed(say);
+            last = Some(found(seen, Finding::new(CheckKind::Hook, &hook.name).because(&failure)));
+            break;
         }
     }
-    Judgement::Passed(say)
+    match last {
+        Some(finding) => Judgement::Failed(say, Box::new(finding)),
+        None => Judgement::Passed(say),
+    }
+}
+
+/// `finding` with where the rollout stands.
+pub(super) fn found(seen: &Observation, finding: Finding) -> Finding {
+    let number = |n: i64| u32::try_from(n.max(0)).unwrap_or(u32::MAX);
+    Finding {
+        check: clean(&finding.check),
+        why: clean(&finding.why),
+        weight: number(seen.status.canary_weight),
+        iteration: number(seen.status.iterations),
+        failed: number(seen.status.failed_checks),
+        threshold: number(seen.spec.analysis.failed_checks_limit()),
+        ..finding
+    }
 }
 
 /// Flagger's event for a hook that passed; rollout hooks pass in silence.
@@ -111,11 +132,29 @@ pub fn checks(seen: &Observation, round: Option<&Round>) -> Judgement {
         match judge(seen, metric, answer) {
             Ok(()) => {}
             // A later check may fail; what is unknown hides nothing that is known.
-            Err(Failure::NoData(message)) if seen.holds_without_data => held = held.or(Some(message)),
-            Err(Failure::NoData(message) | Failure::Bad(message)) => return Judgement::Failed(vec![Say::warning(message)]),
+            Err(Failure::NoData(message)) if seen.holds_without_data => {
+                held = held.or_else(|| Some((message, Box::new(measured(seen, metric, answer)))));
+            }
+            Err(Failure::NoData(message) | Failure::Bad(message)) => {
+                return Judgement::Failed(vec![Say::warning(message)], Box::new(measured(seen, metric, answer)));
+            }
         }
     }
-    held.map_or_else(|| Judgement::Passed(Vec::new()), Judgement::Held)
+    held.map_or_else(|| Judgement::Passed(Vec::new()), |(message, finding)| Judgement::Held(message, finding))
+}
+
+/// A metric check that did not pass, as data.
+fn measured(seen: &Observation, metric: &CanaryMetric, answer: &Answer) -> Finding {
+    let (min, max) = limits(metric);
+    let finding = Finding::new(CheckKind::Metric, &metric.name).within(min, max);
+    found(
+        seen,
+        match answer {
+            Answer::Value(value) => finding.measured(*value),
+            Answer::Error(why) => finding.because(why),
+            Answer::NoData | Answer::Passed => finding,
+        },
+    )
 }
 
 /// Limits of a metric: thresholdRange, else the deprecated threshold by the metric's sense.
@@ -260,10 +299,15 @@ mod tests {
             answers: [(Question::Metric { index: 0 }, first), (Question::Metric { index: 1 }, second)].into(),
         };
         let (gap, bad) = (round(Answer::NoData, Answer::Value(1.0)), round(Answer::NoData, Answer::Value(9_000.0)));
-        assert!(matches!(checks(&seen, Some(&gap)), Judgement::Failed(_)), "Flagger's way");
+        assert!(
+            matches!(checks(&seen, Some(&gap)), Judgement::Failed(_, finding) if finding.value.is_none() && finding.weight == 20),
+            "Flagger's way"
+        );
         seen.holds_without_data = true;
-        assert!(matches!(checks(&seen, Some(&gap)), Judgement::Held(why) if why.contains("no values found")));
-        assert!(matches!(checks(&seen, Some(&bad)), Judgement::Failed(say) if say[0].message.contains("request duration")));
+        assert!(matches!(checks(&seen, Some(&gap)), Judgement::Held(why, _) if why.contains("no values found")));
+        assert!(
+            matches!(checks(&seen, Some(&bad)), Judgement::Failed(say, finding) if say[0].message.contains("request duration") && finding.broken() == Some(500.0))
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::effect::{Effect, Say};
 use super::observation::{Observation, Route, Workload};
-use super::report::{Reason, Report};
+use super::report::{CheckKind, Finding, Reason, Report};
 use super::step::{Step, calm, held, latest_tick, mend, moved_on, next_tick, reason_word, round_at_hand, start, unready};
 use super::strategy::{self, Move};
 use super::verdict::{self, Verdict};
@@ -67,7 +67,8 @@ pub(super) fn analyse(seen: &Observation, target: &Workload, now: Timestamp) -> 
         Readiness::Expired(why) => {
             let event = Say::warning(format!("{} not ready: {why}", seen.primary_name()));
             let event = event.alert(Severity::Error, format!("Progress deadline exceeded, primary not ready: {why}"), false);
-            return rollback::decide(seen, format!("primary not ready: {why}"), vec![event], now);
+            let finding = Finding::new(CheckKind::Readiness, seen.primary_name()).because(&why);
+            return rollback::decide(seen, format!("primary not ready: {why}"), Some(finding), vec![event], now);
         }
     }
     match seen.canary_readiness(target, now) {
@@ -76,7 +77,8 @@ pub(super) fn analyse(seen: &Observation, target: &Workload, now: Timestamp) -> 
         Readiness::Expired(why) => {
             let event = Say::warning(canary_not_ready(seen, &why));
             let event = event.alert(Severity::Error, format!("Progress deadline exceeded, canary not ready: {why}"), false);
-            return rollback::decide(seen, format!("canary not ready: {why}"), vec![event], now);
+            let finding = Finding::new(CheckKind::Readiness, seen.target_name()).because(&why);
+            return rollback::decide(seen, format!("canary not ready: {why}"), Some(finding), vec![event], now);
         }
     }
     if let Some(why) = seen.route.pending() {
@@ -101,8 +103,8 @@ pub(super) fn analyse(seen: &Observation, target: &Workload, now: Timestamp) -> 
         Verdict::RollBack(hook) => rollback::by_hook(seen, &hook, now),
         _ if threshold_reached(seen) => threshold(seen, &state, now),
         Verdict::Ask(question) => Step::act(Effect::Ask(question), "asks hooks and metrics"),
-        Verdict::Failed(say) => failed_check(seen, say, now),
-        Verdict::Held(why) => hold(seen, &why, now),
+        Verdict::Failed(say, finding) => failed_check(seen, say, *finding, now),
+        Verdict::Held(why, finding) => hold(seen, &why, *finding, now),
         Verdict::Closed { gate, by, say } => {
             let phase = if gate == HookKind::ConfirmPromotion { Phase::WaitingPromotion } else { Phase::Progressing };
             gates::close(seen, gate, &by, say, phase, now)
@@ -120,7 +122,8 @@ fn not_accepted(seen: &Observation, why: &str, now: Timestamp) -> Step {
     }
     let event = Say::warning(format!("Rolling back {} route not accepted within {limit}s: {why}", seen.key));
     let event = event.alert(Severity::Error, format!("Progress deadline exceeded, route not accepted: {why}"), false);
-    rollback::decide(seen, format!("route not accepted: {why}"), vec![event], now)
+    let finding = Finding::new(CheckKind::Deadline, "route").because(why);
+    rollback::decide(seen, format!("route not accepted: {why}"), Some(finding), vec![event], now)
 }
 
 fn canary_not_ready(seen: &Observation, why: &str) -> String {
@@ -142,20 +145,26 @@ fn threshold(seen: &Observation, state: &EngineState, now: Timestamp) -> Step {
     let last = last_failure(state).map(|f| format!(": {f}")).unwrap_or_default();
     let event = Say::warning(format!("Rolling back {} failed checks threshold reached {k}", seen.key));
     let event = event.alert(Severity::Error, format!("Failed checks threshold reached {k}"), false);
-    rollback::decide(seen, format!("failed checks threshold reached {}{last}", seen.spec.analysis.failed_checks_limit()), vec![event], now)
+    let why = format!("failed checks threshold reached {}{last}", seen.spec.analysis.failed_checks_limit());
+    rollback::decide(seen, why, None, vec![event], now)
 }
 
 /// A check has no data: the weight stays, for as long as an unavailable workload is tolerated, and no longer.
-fn hold(seen: &Observation, why: &str, now: Timestamp) -> Step {
+fn hold(seen: &Observation, why: &str, finding: Finding, now: Timestamp) -> Step {
     let limit = seen.spec.deadline_seconds();
     let held_for = seen.status.last_transition_time.map_or(0, |since| now.duration_since(since).as_secs());
     if held_for > limit {
         let event = Say::warning(format!("Rolling back {} after {limit}s without data: {why}", seen.key));
         let event = event.alert(Severity::Error, format!("No data for {limit}s"), false);
-        return rollback::decide(seen, format!("no data for {limit}s: {why}"), vec![event], now);
+        let finding = Finding { kind: CheckKind::Deadline, ..finding };
+        return rollback::decide(seen, format!("no data for {limit}s: {why}"), Some(finding), vec![event], now);
     }
     let until = next_tick(seen, now).unwrap_or(now);
-    held(seen, now, Report::new(Reason::NoData, format!("{why}; held at this weight for at most {limit}s")).until(until))
+    held(
+        seen,
+        now,
+        Report::new(Reason::NoData, format!("{why}; held at this weight for at most {limit}s")).until(until).found(Some(finding)),
+    )
 }
 
 /// What the route gives as far as is on record.
@@ -193,6 +202,7 @@ fn follow_route(seen: &Observation, now: Timestamp) -> Option<Step> {
     (status.canary_weight, state.mirrored) = (traffic.canary, traffic.mirrored);
     status.enter(Phase::Progressing, seen.kind(), now);
     state.report = None;
+    state.finding = None;
     state.waiting.clear();
     state.approvals.retain(|a| a.gate != HookKind::ConfirmTrafficIncrease);
     status.set_engine(&state, now);
@@ -203,16 +213,19 @@ fn last_failure(state: &EngineState) -> Option<String> {
     state.report.as_ref().filter(|(word, _)| word == "check-failed").map(|(_, message)| message.clone())
 }
 
-fn failed_check(seen: &Observation, say: Vec<Say>, now: Timestamp) -> Step {
+fn failed_check(seen: &Observation, say: Vec<Say>, finding: Finding, now: Timestamp) -> Step {
     let mut status = seen.status.clone();
     status.failed_checks += 1;
     let message = say.iter().rev().find(|s| s.warning).map(|s| s.message.clone()).unwrap_or_default();
     let mut state = seen.engine();
     state.report = Some((reason_word(Reason::CheckFailed), message.clone()));
+    let finding = Some(Finding { failed: finding.failed + 1, ..finding });
+    state.finding.clone_from(&finding);
     status.enter(status.phase, seen.kind(), now);
     status.set_engine(&state, now);
     let mut step = Step::write(status, say, message);
     step.report.reason = Reason::CheckFailed;
+    step.report.finding = finding;
     step
 }
 
@@ -255,6 +268,7 @@ fn advance(seen: &Observation, next: Move, mut say: Vec<Say>, now: Timestamp) ->
     status.enter(Phase::Progressing, seen.kind(), now);
     let mut state = seen.engine();
     state.report = None;
+    state.finding = None;
     state.waiting.clear();
     status.set_engine(&state, now);
     say.extend(text.map(Say::normal));

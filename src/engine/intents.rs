@@ -144,6 +144,8 @@ fn give_up(seen: &Observation, intent: &Intent, now: Timestamp) -> Step {
     let word = if intent.verb == Verb::Reject { "rejected" } else { "aborted" };
     let ended = format!("{word} by {}{}", intent.who, because(intent));
     let mut state = seen.engine();
+    // What ended it is a person's word, whatever a check said before.
+    state.finding = None;
     state.record(intent, true, ended.clone(), now);
     let say =
         vec![Say::warning(format!("Rolling back {} {ended}", seen.key)).alert(Severity::Warn, format!("Rolled back: {ended}"), false)];

@@ -23,6 +23,7 @@ pub(super) fn begin(seen: &Observation, mut state: EngineState, mut say: Vec<Say
     state.approvals.clear();
     state.waiting.clear();
     state.report = None;
+    state.finding = None;
     status.set_engine(&state, now);
     say.push(Say::normal(format!("Copying {} template spec to {}", seen.target_name(), seen.primary_name())));
     Step::write(status, say, "promotes")

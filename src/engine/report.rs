@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use crate::domain::finding::{CheckKind, Finding};
+
 /// The one thing that the next step waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -80,12 +82,21 @@ pub struct Report {
     /// When the next step is due, where time alone brings it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+    /// The last check of this rollout that did not pass, until one passes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finding: Option<Finding>,
 }
 
 impl Report {
     #[must_use]
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), until: None }
+        Self { reason, message: message.into(), until: None, finding: None }
+    }
+
+    #[must_use]
+    pub fn found(mut self, finding: Option<Finding>) -> Self {
+        self.finding = finding;
+        self
     }
 
     #[must_use]

@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::cookies;
 use super::effect::{Effect, Say};
 use super::observation::Observation;
-use super::report::Reason;
+use super::report::{CheckKind, Finding, Reason};
 use super::step::{Step, pods_down, reason_word, record};
+use super::{analysis, cookies};
 use crate::domain::alert::Severity;
 use crate::domain::canary::HookKind;
 use crate::domain::phase::Phase;
@@ -14,8 +14,9 @@ use crate::domain::status::EngineState;
 use crate::domain::traffic::Traffic;
 
 /// Decides a rollback: the reason goes on record before its evidence is scaled away.
-pub(super) fn decide(seen: &Observation, why: String, say: Vec<Say>, now: Timestamp) -> Step {
+pub(super) fn decide(seen: &Observation, why: String, finding: Option<Finding>, say: Vec<Say>, now: Timestamp) -> Step {
     let mut state = seen.engine();
+    state.finding = finding.map(|finding| analysis::found(seen, finding)).or(state.finding);
     let mut status = seen.status.clone();
     state.going_down = Some(why.clone());
     status.set_engine(&state, now);
@@ -32,7 +33,8 @@ pub(super) fn by_hook(seen: &Observation, hook: &str, now: Timestamp) -> Step {
             false,
         ),
     ];
-    decide(seen, format!("rollback webhook {hook} invoked"), say, now)
+    let finding = Finding::new(CheckKind::Hook, hook).because("it orders a rollback");
+    decide(seen, format!("rollback webhook {hook} invoked"), Some(finding), say, now)
 }
 
 /// Carries out a rollback that has been decided.

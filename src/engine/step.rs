@@ -50,6 +50,14 @@ impl Step {
 
 /// The next step of the rollout that `seen` shows.
 pub fn step(seen: &Observation, now: Timestamp) -> Step {
+    let mut step = next(seen, now);
+    if step.report.finding.is_none() {
+        step.report.finding = seen.engine().finding;
+    }
+    step
+}
+
+fn next(seen: &Observation, now: Timestamp) -> Step {
     if let Some(why) = &seen.hands_off {
         return Step::wait(Report::new(Reason::Foreign, why.clone()));
     }
@@ -145,6 +153,7 @@ pub(super) fn held(seen: &Observation, now: Timestamp, report: Report) -> Step {
         return Step::wait(report);
     }
     state.report = Some((word, report.message.clone()));
+    state.finding = report.finding.clone().or(state.finding);
     let mut status = seen.status.clone();
     status.set_engine(&state, now);
     let say = match report.reason {
@@ -187,7 +196,9 @@ pub(super) fn calm(seen: &Observation, now: Timestamp, report: Report) -> Step {
     if !state.report.as_ref().is_some_and(|(word, _)| troubles.iter().any(|r| reason_word(*r) == *word)) {
         return Step::wait(report);
     }
-    state.report = None;
+    if state.report.take().is_some_and(|(word, _)| word == reason_word(Reason::NoData)) {
+        state.finding = None;
+    }
     let mut status = seen.status.clone();
     status.set_engine(&state, now);
     Step { effect: Some(Effect::WriteStatus { status: Box::new(status), say: Vec::new() }), wake: report.until, report }
@@ -430,13 +441,13 @@ fn post_rollout(seen: &Observation, now: Timestamp) -> Option<Step> {
     let round = seen.round.as_ref().filter(|r| Some(r.due) >= seen.status.last_transition_time);
     match analysis::hooks(seen, round, HookKind::PostRollout) {
         Judgement::Ask(question) => Some(Step::act(Effect::Ask(question), "calls the post-rollout hooks")),
-        Judgement::Passed(say) | Judgement::Failed(say) => {
+        Judgement::Passed(say) | Judgement::Failed(say, _) => {
             state.post_rollout = None;
             let mut status = seen.status.clone();
             status.set_engine(&state, now);
             Some(Step::write(status, say, "post-rollout hooks called"))
         }
-        Judgement::Held(_) => None,
+        Judgement::Held(..) => None,
     }
 }
 

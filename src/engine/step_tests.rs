@@ -344,7 +344,28 @@ fn a_bad_release_is_rolled_back_one_tick_after_the_threshold() {
     assert_ne!(world.seen.primary.as_ref().map(|p| &p.revision.hash), world.seen.target.as_ref().map(|t| &t.revision.hash));
     world.rest();
     world.now += 10_000;
-    assert_eq!(world.step().effect, None, "Failed stays Failed");
+    let rest = world.step();
+    assert_eq!(rest.effect, None, "Failed stays Failed");
+    let finding = rest.report.finding.expect("what it failed of");
+    assert_eq!(
+        (finding.check.as_str(), finding.value, finding.broken(), finding.weight, finding.failed, finding.threshold),
+        ("request-success-rate", Some(50.0), Some(99.0), 40, 2, 2)
+    );
+    assert_eq!(world.seen.engine().finding, Some(finding), "any process reads it in the status");
+    world.release("good");
+    world.run_until(Phase::Progressing);
+    assert_eq!(world.seen.engine().finding, None, "what it says is of the last rollout");
+}
+
+#[test]
+fn a_check_that_passes_again_is_no_finding() {
+    let mut world = ready();
+    world.success = vec![Answer::Value(50.0), Answer::Value(100.0)];
+    world.release("two");
+    world.run_while(|w| w.seen.status.failed_checks == 0);
+    assert!(world.seen.engine().finding.is_some_and(|f| f.failed == 1));
+    world.run_while(|w| w.seen.status.canary_weight < 40);
+    assert_eq!(world.seen.engine().finding, None);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::analysis::{self, Judgement, Rollback};
 use super::effect::{Question, Say};
 use super::observation::{Observation, Round};
+use super::report::Finding;
 use super::strategy::{self, Move};
 use crate::domain::canary::{HookKind, Strategy};
 use crate::domain::phase::Phase;
@@ -14,9 +15,9 @@ pub enum Verdict {
     /// A rollback hook of this name signals a rollback.
     RollBack(String),
     /// A check failed.
-    Failed(Vec<Say>),
+    Failed(Vec<Say>, Box<Finding>),
     /// A check has no data, and that holds the rollout.
-    Held(String),
+    Held(String, Box<Finding>),
     /// The checks passed, and this gate does not let the next move through.
     Closed {
         gate: HookKind,
@@ -56,7 +57,7 @@ pub fn gate(seen: &Observation, round: Option<&Round>, kind: HookKind, checksum:
     match analysis::hooks(seen, round, kind) {
         Judgement::Ask(question) => Gate::Ask(question),
         Judgement::Passed(say) => Gate::Open(say),
-        Judgement::Failed(say) => {
+        Judgement::Failed(say, _) => {
             let failed = |(index, hook): &(usize, &crate::domain::canary::CanaryWebhook)| {
                 let answer = round.and_then(|r| r.answers.get(&Question::Hook { kind, index: *index }));
                 hook.hook_kind() == Some(kind) && answer.is_some_and(|a| *a != super::effect::Answer::Passed)
@@ -65,7 +66,7 @@ pub fn gate(seen: &Observation, round: Option<&Round>, kind: HookKind, checksum:
             let (name, muted) = hook.map(|h| (h.name.clone(), h.mute_alert)).unwrap_or_default();
             Gate::Closed { by: Keeper::Hook { name, muted }, say }
         }
-        Judgement::Held(why) => Gate::Closed { by: Keeper::Hook { name: why, muted: false }, say: Vec::new() },
+        Judgement::Held(why, _) => Gate::Closed { by: Keeper::Hook { name: why, muted: false }, say: Vec::new() },
     }
 }
 
@@ -90,10 +91,10 @@ pub fn verdict(seen: &Observation, round: Option<&Round>) -> Verdict {
     let judged = if first { analysis::hooks(seen, round, HookKind::PreRollout) } else { analysis::checks(seen, round) };
     match judged {
         Judgement::Ask(question) => return Verdict::Ask(question),
-        Judgement::Held(why) => return Verdict::Held(why),
-        Judgement::Failed(failed) => {
+        Judgement::Held(why, finding) => return Verdict::Held(why, finding),
+        Judgement::Failed(failed, finding) => {
             say.extend(failed);
-            return Verdict::Failed(say);
+            return Verdict::Failed(say, finding);
         }
         Judgement::Passed(passed) => say.extend(passed),
     }

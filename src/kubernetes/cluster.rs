@@ -74,6 +74,16 @@ impl Cluster {
         Self { access: Access::new(client), store: Arc::default(), policy, clock, configs: Mutex::default(), revisions: Mutex::default() }
     }
 
+    /// This cluster by another client. What is known of it stays, and counts as seen anew once the new watches say so.
+    #[must_use]
+    pub fn by(&self, client: Client) -> Self {
+        for kind in Kind::always().chain(self.store.wanted()) {
+            self.store.set_state(kind, super::store::WatchState::Syncing);
+        }
+        let (store, policy, clock) = (Arc::clone(&self.store), self.policy.clone(), self.clock.clone());
+        Self { access: Access::new(client), store, policy, clock, configs: Mutex::default(), revisions: Mutex::default() }
+    }
+
     /// Watches everything that rollouts stand on, and more kinds once a Canary needs them; never returns.
     pub async fn watch(&self) {
         let client = patient(self.access.client().clone(), watch::QUIET);

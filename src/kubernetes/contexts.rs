@@ -1,12 +1,18 @@
-//! Kubeconfig contexts, and one client for each.
+//! Kubeconfig contexts: which there are, which of them are one cluster, and one client for each.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use kube::config::{ExecInteractiveMode, KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use tokio::sync::watch;
 
+use super::credentials::{self, Credential, LoginCommand, Plugin, Plugins};
 use super::error::chain;
+use super::kubeconfig::{self, Files, Meaning};
+use super::plugin::{Call, Issued, PluginError};
+use crate::domain::text::clean;
 
 /// Time for a connection to be made.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -22,95 +28,335 @@ pub enum ContextError {
     Empty,
     #[error("context {name}: {cause}")]
     Client { name: String, cause: String },
+    #[error("context {name}: {cause}")]
+    Credential { name: String, cause: PluginError },
 }
 
-/// The contexts there are.
+/// One cluster to connect to, by the context that is used for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The context.
+    pub name: String,
+    /// Other contexts that lead to the same cluster.
+    pub aliases: Vec<String>,
+    /// Equal for one cluster.
+    pub place: String,
+    /// Equal for one cluster and one user: the connection stays while it does.
+    pub identity: String,
+}
+
+/// The contexts there are. A clone sees the same ones, also when they change.
 #[derive(Clone)]
 pub struct Contexts {
-    origin: Origin,
-    names: Vec<String>,
+    shared: Arc<Shared>,
 }
 
-#[derive(Clone)]
+struct Shared {
+    origin: Origin,
+    plugins: Plugins,
+    listing: RwLock<Listing>,
+    /// Counts readings.
+    readings: watch::Sender<u64>,
+}
+
 enum Origin {
-    Kubeconfig(Box<Kubeconfig>),
-    /// Ready clients, in the order of the names.
-    Clients(Vec<Client>),
+    Kubeconfig(Files),
+    /// Ready clients by name.
+    Clients(Vec<(String, Client)>),
+}
+
+/// The kubeconfig as last read.
+#[derive(Clone, Default)]
+struct Listing {
+    kubeconfig: Arc<Kubeconfig>,
+    names: Arc<Vec<String>>,
+    /// Why a newer reading is not used.
+    problem: Option<String>,
+}
+
+impl Listing {
+    fn of(kubeconfig: Kubeconfig) -> Self {
+        let names = kubeconfig.contexts.iter().map(|c| c.name.clone()).collect();
+        Self { kubeconfig: Arc::new(kubeconfig), names: Arc::new(names), problem: None }
+    }
+}
+
+/// A client, and what its credential came from.
+pub struct Connection {
+    pub client: Client,
+    issued: Option<(Arc<Plugin>, Arc<Issued>)>,
+}
+
+impl Connection {
+    /// Returns when the certificate inside the client has been renewed: then another client is needed. Tokens are renewed
+    /// where they are, and never end a client.
+    pub async fn outdated(&self) {
+        let Some((plugin, issued)) = self.issued.as_ref().filter(|(_, issued)| issued.identity.is_some()) else {
+            return std::future::pending().await;
+        };
+        let mut turns = plugin.turns();
+        while plugin.held().is_none_or(|held| held.identity == issued.identity) {
+            if turns.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
 }
 
 impl Contexts {
+    fn new(origin: Origin, listing: Listing) -> Self {
+        let (plugins, listing) = (Plugins::default(), RwLock::new(listing));
+        Self { shared: Arc::new(Shared { origin, plugins, listing, readings: watch::channel(0).0 }) }
+    }
+
     /// Reads `path`, else the files of `KUBECONFIG`, else the one in the home folder.
     ///
     /// # Errors
     /// [`ContextError::Unreadable`] names the file and the place in it; [`ContextError::Empty`].
     pub fn read(path: Option<&Path>) -> Result<Self, ContextError> {
-        let named = path.map_or_else(default_path, Path::to_path_buf);
-        let read = path.map_or_else(Kubeconfig::read, Kubeconfig::read_from);
-        let kubeconfig = read
-            .map_err(|e| ContextError::Unreadable { path: named.display().to_string(), cause: crate::domain::text::clean(&chain(&e)) })?;
-        let names: Vec<_> = kubeconfig.contexts.iter().map(|c| c.name.clone()).collect();
-        if names.is_empty() {
-            return Err(ContextError::Empty);
-        }
-        Ok(Self { origin: Origin::Kubeconfig(Box::new(kubeconfig)), names })
+        let files = Files::find(path);
+        let kubeconfig = files.read()?;
+        Ok(Self::new(Origin::Kubeconfig(files), Listing::of(kubeconfig)))
     }
 
     /// Contexts whose clients are ready: those of a simulated fleet.
     #[must_use]
     pub fn ready(clients: impl IntoIterator<Item = (String, Client)>) -> Self {
-        let (names, clients) = clients.into_iter().unzip();
-        Self { origin: Origin::Clients(clients), names }
+        let clients: Vec<(String, Client)> = clients.into_iter().collect();
+        let names = Arc::new(clients.iter().map(|(name, _)| name.clone()).collect());
+        Self::new(Origin::Clients(clients), Listing { names, ..Listing::default() })
+    }
+
+    fn listing(&self) -> Listing {
+        self.shared.listing.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// In the order of the file.
     #[must_use]
-    pub fn names(&self) -> &[String] {
-        &self.names
+    pub fn names(&self) -> Vec<String> {
+        self.listing().names.to_vec()
+    }
+
+    /// What the kubeconfig is known by: its files. `None` for clients that were handed in.
+    #[must_use]
+    pub fn key(&self) -> Option<String> {
+        match &self.shared.origin {
+            Origin::Kubeconfig(files) => Some(files.key()),
+            Origin::Clients(_) => None,
+        }
+    }
+
+    /// Why the kubeconfig as it stands now is not used, and an earlier reading is.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        self.listing().problem
     }
 
     /// # Errors
     /// [`ContextError::Unknown`] with the names there are.
     pub fn check(&self, name: &str) -> Result<(), ContextError> {
-        if self.names.iter().any(|n| n == name) {
+        let names = self.listing().names;
+        if names.iter().any(|n| n == name) {
             return Ok(());
         }
-        Err(ContextError::Unknown { name: name.into(), known: self.names.join(", ") })
+        Err(ContextError::Unknown { name: name.into(), known: names.join(", ") })
     }
 
-    /// A client for `name`. No request is made, but an exec credential plugin may run: not for a task that
-    /// must not block.
-    ///
-    /// `interactive` lets a plugin talk to the terminal; a console that draws must not.
+    /// One row a cluster. Of `wanted` contexts the first of each cluster is used; with none wanted every context is, and of
+    /// those of one cluster the kubeconfig's current one, else the first. A context that is not there is a row of its own.
+    #[must_use]
+    pub fn rows(&self, wanted: &[String]) -> Vec<Row> {
+        let listing = self.listing();
+        let current = listing.kubeconfig.current_context.as_deref();
+        let all: Vec<Row> = listing.names.iter().map(|name| row(&listing.kubeconfig, name)).collect();
+        let mut rows: Vec<Row> = Vec::new();
+        let chosen: Vec<Row> =
+            if wanted.is_empty() { all.clone() } else { wanted.iter().map(|name| row(&listing.kubeconfig, name)).collect() };
+        for next in chosen {
+            match rows.iter_mut().find(|row| row.place == next.place) {
+                Some(row) if row.name == next.name => {}
+                Some(row) if wanted.is_empty() && current == Some(&next.name) => {
+                    let before = std::mem::replace(row, next);
+                    row.aliases = before.aliases;
+                    row.aliases.insert(0, before.name);
+                }
+                Some(row) => row.aliases.push(next.name),
+                None => rows.push(next),
+            }
+        }
+        if !wanted.is_empty() {
+            // Who asks for one user of a cluster does not mean another's contexts.
+            for row in &mut rows {
+                let twins = all.iter().filter(|other| other.identity == row.identity && other.name != row.name);
+                let more: Vec<String> = twins.map(|twin| twin.name.clone()).filter(|name| !row.aliases.contains(name)).collect();
+                row.aliases.extend(more);
+            }
+        }
+        rows
+    }
+
+    /// The context `name` by itself, with the contexts that are the same cluster and the same user.
+    #[must_use]
+    pub fn row(&self, name: &str) -> Row {
+        let found = self.rows(&[name.to_owned()]).pop();
+        found.unwrap_or_else(|| row(&Kubeconfig::default(), name))
+    }
+
+    /// Reads the files anew whenever they change; rings [`Contexts::changes`]. Never returns.
+    pub async fn follow(&self) {
+        let Origin::Kubeconfig(files) = &self.shared.origin else { return std::future::pending().await };
+        let mut known = files.stamps().await;
+        loop {
+            tokio::time::sleep(kubeconfig::LOOK).await;
+            let mut stamps = files.stamps().await;
+            if stamps == known {
+                continue;
+            }
+            loop {
+                tokio::time::sleep(kubeconfig::STILL).await;
+                let again = files.stamps().await;
+                if again == stamps {
+                    break;
+                }
+                stamps = again;
+            }
+            known = stamps;
+            let reader = files.clone();
+            let read = tokio::task::spawn_blocking(move || reader.read()).await;
+            let before = self.listing();
+            let next = match read {
+                Ok(Ok(kubeconfig)) => match kubeconfig::half_written(&before.kubeconfig, &kubeconfig) {
+                    None => Listing::of(kubeconfig),
+                    Some(why) => kept(&before, &format!("kubeconfig {}: {why}", files.key())),
+                },
+                Ok(Err(error)) => kept(&before, &error.to_string()),
+                Err(error) => kept(&before, &error.to_string()),
+            };
+            *self.shared.listing.write().unwrap_or_else(PoisonError::into_inner) = next;
+            self.shared.readings.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// Rings when the contexts, or what is wrong with them, have changed.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.shared.readings.subscribe()
+    }
+
+    fn meaning(&self, name: &str) -> Option<Meaning> {
+        kubeconfig::meaning(&self.listing().kubeconfig, name)
+    }
+
+    fn plugin(&self, meaning: &Meaning) -> Result<Option<Arc<Plugin>>, PluginError> {
+        let Some(exec) = meaning.auth.exec.as_ref().filter(|_| credentials::needs_plugin(&meaning.auth)) else { return Ok(None) };
+        let mut exec = exec.clone();
+        if exec.provide_cluster_info {
+            exec.cluster = (&meaning.cluster).try_into().ok();
+        }
+        Call::of(&exec).map(|call| Some(self.shared.plugins.of(call)))
+    }
+
+    /// What is known of the credential of `name`; reads files, and runs nothing.
+    #[must_use]
+    pub fn credential(&self, name: &str) -> Option<Credential> {
+        let meaning = self.meaning(name).filter(|meaning| credentials::is_there(&meaning.auth))?;
+        let plugin = self.plugin(&meaning).ok().flatten();
+        Some(Credential {
+            expires: match &plugin {
+                Some(plugin) => plugin.held().and_then(|held| held.expires),
+                None => credentials::foreseen(&meaning.auth),
+            },
+            interactive: plugin.as_ref().is_some_and(|plugin| LoginCommand::of(&plugin.call).is_some()),
+            plugin: plugin.map(|plugin| plugin.call.name()),
+            user: clean(&meaning.user),
+        })
+    }
+
+    /// What a person runs at a terminal to log in to `name`; `None` where nothing can be asked.
+    #[must_use]
+    pub fn login_command(&self, name: &str) -> Option<LoginCommand> {
+        let plugin = self.plugin(&self.meaning(name)?).ok().flatten()?;
+        LoginCommand::of(&plugin.call)
+    }
+
+    /// Somebody has logged in to `name`: what its plugin is known to say is of before.
+    pub fn forget_credential(&self, name: &str) {
+        if let Some(Ok(Some(plugin))) = self.meaning(name).map(|meaning| self.plugin(&meaning)) {
+            plugin.forget();
+        }
+    }
+
+    /// The plugin that `name` waits for at this moment.
+    #[must_use]
+    pub fn waits_for(&self, name: &str) -> Option<String> {
+        let plugin = self.plugin(&self.meaning(name)?).ok().flatten()?;
+        plugin.is_running().then(|| plugin.call.name())
+    }
+
+    /// Runs the plugin of `name`, if it has one and its answer is not known yet.
     ///
     /// # Errors
-    /// [`ContextError::Client`] with the cause, the plugin's own words included.
-    pub async fn client(&self, name: &str, interactive: bool) -> Result<Client, ContextError> {
+    /// [`ContextError::Credential`] with the plugin's own words.
+    pub async fn authenticate(&self, name: &str) -> Result<(), ContextError> {
         self.check(name)?;
-        let failed = |cause: String| ContextError::Client { name: name.into(), cause: crate::domain::text::clean(&cause) };
-        let kubeconfig = match &self.origin {
-            Origin::Kubeconfig(kubeconfig) => (**kubeconfig).clone(),
-            Origin::Clients(clients) => {
-                let place = self.names.iter().position(|n| n == name).unwrap_or_default();
-                return clients.get(place).cloned().ok_or_else(|| failed("has no client".into()));
-            }
-        };
+        self.issued(name).await.map(drop)
+    }
+
+    async fn issued(&self, name: &str) -> Result<Option<(Arc<Plugin>, Arc<Issued>)>, ContextError> {
+        let denied = |cause: PluginError| ContextError::Credential { name: name.into(), cause };
+        let Some(meaning) = self.meaning(name) else { return Ok(None) };
+        let Some(plugin) = self.plugin(&meaning).map_err(denied)? else { return Ok(None) };
+        let issued = plugin.credential().await.map_err(denied)?;
+        Ok(Some((plugin, issued)))
+    }
+
+    /// A client for `name`. No request is made, but a credential plugin may run, away from the terminal.
+    ///
+    /// # Errors
+    /// [`ContextError::Credential`] with the plugin's own words, [`ContextError::Client`] with the cause.
+    pub async fn connect(&self, name: &str) -> Result<Connection, ContextError> {
+        self.check(name)?;
+        let failed = |cause: String| ContextError::Client { name: name.into(), cause: clean(&cause) };
+        if let Origin::Clients(clients) = &self.shared.origin {
+            let found = clients.iter().find(|(known, _)| known == name).map(|(_, client)| client.clone());
+            return found.map(|client| Connection { client, issued: None }).ok_or_else(|| failed("has no client".into()));
+        }
+        let issued = self.issued(name).await?;
+        let alone = kubeconfig::alone(&self.listing().kubeconfig, name);
         let options = KubeConfigOptions { context: Some(name.into()), cluster: None, user: None };
-        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|e| failed(chain(&e)))?;
+        let mut config = Config::from_custom_kubeconfig(alone, &options).await.map_err(|e| failed(chain(&e)))?;
         config.connect_timeout = Some(CONNECT);
         config.default_retry = false;
-        if let (Some(exec), false) = (config.auth_info.exec.as_mut(), interactive) {
-            exec.interactive_mode = Some(ExecInteractiveMode::Never);
+        if let Some((_, issued)) = &issued {
+            // The client's own way runs the plugin three times, on the terminal, and keeps a thread waiting.
+            config.auth_info.exec = None;
+            if let Some((certificate, key)) = &issued.identity {
+                credentials::present(&mut config.auth_info, certificate, key);
+            }
         }
-        tokio::task::spawn_blocking(move || Client::try_from(config))
+        let client = tokio::task::spawn_blocking(move || Client::try_from(config))
             .await
             .map_err(|e| failed(e.to_string()))?
-            .map_err(|e| failed(chain(&e)))
+            .map_err(|e| failed(chain(&e)))?;
+        let client = match &issued {
+            Some((plugin, _)) => credentials::carrying(client, Arc::clone(plugin)),
+            None => client,
+        };
+        Ok(Connection { client, issued })
     }
 }
 
-fn default_path() -> PathBuf {
-    std::env::var_os("KUBECONFIG").map_or_else(
-        || directories::BaseDirs::new().map_or_else(|| PathBuf::from("~/.kube/config"), |d| d.home_dir().join(".kube/config")),
-        PathBuf::from,
-    )
+fn kept(before: &Listing, problem: &str) -> Listing {
+    Listing { problem: Some(clean(&format!("{problem}: the contexts are those of before"))), ..before.clone() }
+}
+
+fn row(kubeconfig: &Kubeconfig, name: &str) -> Row {
+    let meaning = kubeconfig::meaning(kubeconfig, name);
+    let unknown = || format!("context {name}");
+    Row {
+        name: name.to_owned(),
+        aliases: Vec::new(),
+        place: meaning.as_ref().map_or_else(unknown, |m| m.place.clone()),
+        identity: meaning.map_or_else(unknown, |m| m.identity),
+    }
 }

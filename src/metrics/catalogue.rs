@@ -239,6 +239,18 @@ pub fn duration(s: &Subject<'_>) -> String {
     }
 }
 
+/// Whether the same queries, with the primary as target, measure the primary: the metrics name workloads, and not the
+/// canary's route.
+#[must_use]
+pub fn measures_primary(router: &str) -> bool {
+    let values = family(router).of_canary.iter().flat_map(|matchers| matchers.iter()).map(|matcher| match matcher {
+        Is(label, value) | Not(label, value) | Like(label, value) | LikeWord(label, value) | Unlike(label, value) => (*label, *value),
+    });
+    let values: Vec<_> = values.collect();
+    values.iter().any(|(_, value)| value.contains("{target}"))
+        && !values.iter().any(|(label, value)| label.contains("canary") || value.contains("canary"))
+}
+
 fn family(router: &str) -> &'static Family {
     let named = |word: &&str| word.strip_suffix('*').map_or(router == *word, |prefix| router.starts_with(prefix));
     FAMILIES.iter().find(|f| f.routers.iter().any(named)).unwrap_or(&ISTIO)
@@ -404,6 +416,15 @@ mod tests {
             let (rate, time) = (success_rate(&subject(router)), duration(&subject(router)));
             assert!(rate.contains(&all), "{router}: {rate}");
             assert!(time.contains(latency), "{router}: {time}");
+        }
+    }
+
+    #[test]
+    fn the_primary_is_measured_where_metrics_name_workloads() {
+        for (router, measured) in
+            [("istio", true), ("linkerd", true), ("kubernetes", true), ("nginx", false), ("contour", false), ("skipper", false)]
+        {
+            assert_eq!(measures_primary(router), measured, "{router}");
         }
     }
 

@@ -7,6 +7,7 @@ use prometheus_http_query::Client;
 use prometheus_http_query::response::{Data, PromqlResult};
 use serde_json::Value;
 
+use super::Grid;
 use crate::domain::text::clean;
 use crate::kubernetes::access::Access;
 use crate::kubernetes::error::chain;
@@ -100,40 +101,29 @@ impl Source {
     /// # Errors
     /// The server's or the transport's words.
     pub async fn range(&self, query: &str, now: Timestamp, step: Duration, points: usize) -> Result<Vec<Option<f64>>, String> {
-        let step_seconds = i64::try_from(step.as_secs()).unwrap_or(1).max(1);
-        // Aligned, so that a point keeps its value from one refresh to the next.
-        let end = now.as_second() / step_seconds * step_seconds;
-        let start = end - step_seconds * (i64::try_from(points).unwrap_or(1) - 1);
+        let grid = Grid::ending(now, step, points);
+        let (start, end) = (grid.start, grid.end);
         let result = match self {
             Self::None => return Err("no Prometheus is configured for this cluster".into()),
-            #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 and steps are far below 2^52")]
-            Self::Url { client, url } => tokio::time::timeout(DEADLINE, client.query_range(query, start, end, step_seconds as f64).get())
+            #[expect(clippy::cast_precision_loss, reason = "seconds of a step are far below 2^52")]
+            Self::Url { client, url } => tokio::time::timeout(DEADLINE, client.query_range(query, start, end, grid.step as f64).get())
                 .await
                 .map_err(|_| format!("{url}: no answer within {}s", DEADLINE.as_secs()))?
                 .map_err(|e| clean(&format!("{url}: {}", chain(&e))))?,
             Self::Service { access, path } => {
-                let fields = [
-                    ("query", query.to_owned()),
-                    ("start", start.to_string()),
-                    ("end", end.to_string()),
-                    ("step", step_seconds.to_string()),
-                ];
+                let fields =
+                    [("query", query.to_owned()), ("start", start.to_string()), ("end", end.to_string()), ("step", grid.step.to_string())];
                 let fields: Vec<_> = fields.iter().map(|(k, v)| (*k, v.as_str())).collect();
                 let reply = access.get(&format!("{path}/api/v1/query_range?{}", encode(&fields))).await.map_err(|e| e.to_string())?;
                 decode(&reply)?
             }
         };
-        let mut out = vec![None; points];
-        if let Data::Matrix(series) = result.data() {
-            for sample in series.first().map(prometheus_http_query::response::RangeVector::samples).unwrap_or_default() {
-                #[expect(clippy::cast_possible_truncation, reason = "timestamps of samples are seconds near now")]
-                let index = (sample.timestamp() as i64 - start) / step_seconds;
-                if let Some(slot) = usize::try_from(index).ok().and_then(|i| out.get_mut(i)) {
-                    *slot = Some(sample.value()).filter(|v| v.is_finite());
-                }
-            }
-        }
-        Ok(out)
+        let series = match result.data() {
+            Data::Matrix(series) => series.first(),
+            _ => None,
+        };
+        let samples = series.map(prometheus_http_query::response::RangeVector::samples).unwrap_or_default();
+        Ok(grid.place(samples.iter().map(|sample| (sample.timestamp(), sample.value()))))
     }
 }
 

@@ -7,9 +7,10 @@ use serde_json::Value;
 
 use super::herald::Herald;
 use super::secrets;
-use crate::domain::canary::{CanaryMetric, CanaryWebhook, HookKind, TargetKind, TemplateReference};
+use crate::domain::canary::{CanaryMetric, CanarySpec, CanaryWebhook, HookKind, TargetKind, TemplateReference};
 use crate::domain::duration;
 use crate::domain::fleet::Engine;
+use crate::domain::target::CanaryKey;
 use crate::domain::template::MetricTemplateSpec;
 use crate::domain::text::clean;
 use crate::engine::effect::Say;
@@ -73,13 +74,6 @@ impl Analyst {
         }
     }
 
-    /// Where the metrics of this canary come from (rollout-contract §6.4): Linkerd measures whatever routes.
-    fn measured_by(&self, seen: &Observation) -> String {
-        let linkerd = self.brief.mesh.as_deref().is_some_and(|mesh| mesh.contains("linkerd"));
-        let router = if linkerd { "linkerd" } else { seen.router.as_str() };
-        if seen.spec.target_kind() == TargetKind::Service { format!("{router}:service") } else { router.to_owned() }
-    }
-
     async fn hook(&self, seen: &Observation, kind: HookKind, hook: &CanaryWebhook) -> Answer {
         let phase = match kind {
             HookKind::ConfirmRollout | HookKind::Rollback | HookKind::PostRollout | HookKind::Event => seen.status.phase.word(),
@@ -106,7 +100,7 @@ impl Analyst {
                 Err(why) => return Answer::Error(why),
             }
         } else {
-            let router = self.measured_by(seen);
+            let router = measured_by(self.brief.mesh.as_deref(), &seen.router, &seen.spec);
             let route = self.route_name(seen).await;
             let mut subject = Subject::new(&seen.key, &seen.spec, &router, metric.interval.as_deref());
             subject.route = route.as_deref().unwrap_or(subject.route);
@@ -132,39 +126,13 @@ impl Analyst {
     }
 
     async fn rendered(&self, seen: &Observation, metric: &CanaryMetric, query: &str) -> Result<String, String> {
-        let (spec, target) = (&seen.spec, seen.spec.target_ref.name.as_str());
-        let named = |reference: &Option<crate::domain::canary::ObjectReference>| {
-            reference.as_ref().map(|r| r.name.clone()).filter(|n| !n.is_empty()).unwrap_or_else(|| target.to_owned())
-        };
-        let route = self.route_name(seen).await.unwrap_or_else(|| named(&spec.route_ref));
-        let names = Names {
-            name: &seen.key.name,
-            namespace: &seen.key.namespace,
-            target,
-            service: spec.service_name(),
-            ingress: &named(&spec.ingress_ref),
-            route: &route,
-            interval: metric.interval.as_deref().unwrap_or_default(),
-            variables: &metric.template_variables,
-        };
-        template::render(query, &names).map_err(|e| e.to_string())
+        let route = self.route_name(seen).await;
+        rendered(&seen.key, &seen.spec, route.as_deref(), metric, query)
     }
 
     /// The template that `reference` names, with its namespace.
     async fn template_spec(&self, seen: &Observation, reference: &TemplateReference) -> Result<(MetricTemplateSpec, String), String> {
-        let namespace = reference.namespace.as_deref().filter(|n| !n.is_empty()).unwrap_or(&seen.key.namespace);
-        let named = format!("Metric template {}.{}", clean(&reference.name), clean(namespace));
-        if self.brief.engine.no_cross_namespace_refs && namespace != seen.key.namespace {
-            return Err(format!("{named} error: it is in another namespace, and engine.noCrossNamespaceRefs forbids that"));
-        }
-        let path = format!("/apis/flagger.app/v1beta1/namespaces/{namespace}/metrictemplates/{}", reference.name);
-        let object = self.access.get(&path).await.map_err(|e| format!("{named} error: {e}"))?;
-        let spec = serde_json::from_value(object.get("spec").cloned().unwrap_or_default());
-        let spec: MetricTemplateSpec = spec.map_err(|e| format!("{named} error: its spec cannot be read: {}", clean(&e.to_string())))?;
-        match providers::mistake(&spec.provider) {
-            Some(why) => Err(format!("{named} provider {} error: {why}", clean(&spec.provider.kind))),
-            None => Ok((spec, namespace.to_owned())),
-        }
+        template_spec(&self.access, &self.brief.engine, &seen.key.namespace, reference).await
     }
 
     async fn template(&self, seen: &Observation, metric: &CanaryMetric, reference: &TemplateReference) -> Result<Answer, String> {
@@ -230,6 +198,66 @@ impl AnalysisPort for Analyst {
 
     fn announce(&self, seen: &Observation, say: &[Say]) {
         self.herald.announce(seen, say);
+    }
+}
+
+/// Where the metrics of a canary come from (rollout-contract §6.4): Linkerd measures whatever routes.
+pub(super) fn measured_by(mesh: Option<&str>, router: &str, spec: &CanarySpec) -> String {
+    let router = if mesh.is_some_and(|mesh| mesh.contains("linkerd")) { "linkerd" } else { router };
+    if spec.target_kind() == TargetKind::Service { format!("{router}:service") } else { router.to_owned() }
+}
+
+/// `query` of `metric` with everything filled in; `route` is the name of the route where the Canary does not say it.
+///
+/// # Errors
+/// A sentence with the position of the mistake.
+pub(super) fn rendered(
+    key: &CanaryKey,
+    spec: &CanarySpec,
+    route: Option<&str>,
+    metric: &CanaryMetric,
+    query: &str,
+) -> Result<String, String> {
+    let target = spec.target_ref.name.as_str();
+    let named = |reference: &Option<crate::domain::canary::ObjectReference>| {
+        reference.as_ref().map(|r| r.name.clone()).filter(|n| !n.is_empty()).unwrap_or_else(|| target.to_owned())
+    };
+    let route = route.map_or_else(|| named(&spec.route_ref), ToOwned::to_owned);
+    let names = Names {
+        name: &key.name,
+        namespace: &key.namespace,
+        target,
+        service: spec.service_name(),
+        ingress: &named(&spec.ingress_ref),
+        route: &route,
+        interval: metric.interval.as_deref().unwrap_or_default(),
+        variables: &metric.template_variables,
+    };
+    template::render(query, &names).map_err(|e| e.to_string())
+}
+
+/// The template that `reference` of a Canary in `namespace` names, with its own namespace.
+///
+/// # Errors
+/// It is not there, cannot be read, or is not allowed.
+pub(super) async fn template_spec(
+    access: &Access,
+    engine: &Engine,
+    home: &str,
+    reference: &TemplateReference,
+) -> Result<(MetricTemplateSpec, String), String> {
+    let namespace = reference.namespace.as_deref().filter(|n| !n.is_empty()).unwrap_or(home);
+    let named = format!("Metric template {}.{}", clean(&reference.name), clean(namespace));
+    if engine.no_cross_namespace_refs && namespace != home {
+        return Err(format!("{named} error: it is in another namespace, and engine.noCrossNamespaceRefs forbids that"));
+    }
+    let path = format!("/apis/flagger.app/v1beta1/namespaces/{namespace}/metrictemplates/{}", reference.name);
+    let object = access.get(&path).await.map_err(|e| format!("{named} error: {e}"))?;
+    let spec = serde_json::from_value(object.get("spec").cloned().unwrap_or_default());
+    let spec: MetricTemplateSpec = spec.map_err(|e| format!("{named} error: its spec cannot be read: {}", clean(&e.to_string())))?;
+    match providers::mistake(&spec.provider) {
+        Some(why) => Err(format!("{named} provider {} error: {why}", clean(&spec.provider.kind))),
+        None => Ok((spec, namespace.to_owned())),
     }
 }
 

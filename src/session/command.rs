@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::domain::intent::Verb;
 use crate::domain::target::Target;
 
-/// A request that changes something. Each one names its contexts: nothing acts on "the current one".
+/// A request. Each one names its contexts: nothing acts on "the current one".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Send an operator's verb to one canary.
@@ -22,6 +22,11 @@ pub enum Command {
     Bump { providers: Vec<String>, to: String, why: String },
     /// Reconcile the sync of a provider now.
     Sync { provider: String },
+    /// Ask what we may do in a context; the answer comes with its view, and there is no outcome.
+    Permissions { context: String },
+    /// Somebody has logged in to a context at the terminal: it and all contexts with the same login connect at once.
+    /// Their views say what came of it, and there is no outcome.
+    LoggedIn { context: String },
 }
 
 /// The outcome of a command for one target, as observed.

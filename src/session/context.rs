@@ -1,26 +1,28 @@
 //! One context: connect, watch, drive where told to, and say how it stands. It never ends by itself, and
 //! nothing it does can delay another.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::analyst::{Analyst, Brief};
 use super::driving::{self, Scope};
+use super::permissions::Permissions;
 use super::series::{self, Series};
 use super::sync::{self, SyncStatus};
-use super::view::{ContextView, DriverView, Link};
+use super::view::{ContextView, CredentialView, DriverView, Link};
 use super::{fleet::Settings, show};
 use crate::domain::driver::Drive;
 use crate::domain::fleet::Provider;
 use crate::domain::text::clean;
 use crate::kubernetes::access::Access;
 use crate::kubernetes::cluster::{Cluster, Policy};
-use crate::kubernetes::contexts::Contexts;
+use crate::kubernetes::contexts::{Connection, ContextError, Contexts, Row};
 use crate::kubernetes::error::ApiError;
 use crate::kubernetes::kinds::Kind;
 use crate::kubernetes::lease::{Claim, Lease};
@@ -35,7 +37,12 @@ use crate::runner::tally::Tally;
 pub const CONNECT: Duration = Duration::from_secs(8);
 /// How long a verb waits for what it has to tell.
 const FAREWELL: Duration = Duration::from_secs(5);
+const FIRST_RETRY: Duration = Duration::from_secs(2);
 const SLOWEST_RETRY: Duration = Duration::from_secs(30);
+/// A connection that takes longer only waits, and lets others begin.
+const TURN: Duration = Duration::from_millis(250);
+/// How long a context that goes elsewhere takes to hand its lease over.
+const PARTING: Duration = Duration::from_secs(2);
 /// How often an observer asks who drives.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -43,9 +50,22 @@ const LOOK: Duration = Duration::from_secs(10);
 pub struct Context {
     pub name: String,
     pub provider: Provider,
+    /// What stands behind the name now.
+    row: Mutex<Row>,
     settings: Arc<Settings>,
     contexts: Contexts,
+    /// Places for connections that are being made.
+    places: Arc<Semaphore>,
     link: Mutex<Link>,
+    credential: Mutex<Option<CredentialView>>,
+    permissions: Permissions,
+    /// The row as an earlier session saw it, until this one has seen it.
+    remembered: Mutex<Option<Arc<ContextView>>>,
+    /// Counts the calls to connect anew.
+    calls: watch::Sender<u64>,
+    /// The name leads to another cluster than the one we are connected to.
+    moved: AtomicBool,
+    began: Timestamp,
     cluster: watch::Sender<Option<Arc<Cluster>>>,
     lease: Mutex<Option<Arc<Lease>>>,
     /// Whether this process is to drive.
@@ -61,30 +81,59 @@ pub struct Context {
     dirty: Arc<AtomicBool>,
 }
 
+/// What all contexts of a session share.
+pub(super) struct Common {
+    pub settings: Arc<Settings>,
+    pub contexts: Contexts,
+    pub places: Arc<Semaphore>,
+    pub changed: Arc<Notify>,
+    /// Rows of an earlier session.
+    pub remembered: BTreeMap<String, Arc<ContextView>>,
+}
+
+/// Ends a task with whoever holds this.
+struct Ending(tokio::task::AbortHandle);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Context {
-    pub(super) fn new(name: &str, provider: Provider, settings: Arc<Settings>, contexts: Contexts, changed: Arc<Notify>) -> Arc<Self> {
+    pub(super) fn new(row: Row, provider: Provider, common: &Common) -> Arc<Self> {
+        let settings = Arc::clone(&common.settings);
         let sync = settings.sync_source(&provider).map(|source| Arc::new(SyncStatus::new(&source)));
+        let name = row.name.clone();
         Arc::new(Self {
-            name: name.into(),
             link: Mutex::new(Link::Connecting { since: settings.clock.now() }),
+            credential: Mutex::default(),
+            permissions: Permissions::default(),
+            remembered: Mutex::new(common.remembered.get(&name).cloned()),
+            calls: watch::channel(0).0,
+            moved: AtomicBool::new(false),
+            began: settings.clock.now(),
             cluster: watch::channel(None).0,
             lease: Mutex::default(),
             drive: watch::channel(settings.drive && provider.drive != Drive::Observe).0,
             holder: Mutex::default(),
             version: Mutex::default(),
             problems: Mutex::default(),
-            reports: Arc::new(Reports::counted(Tally::new(Arc::clone(&settings.figures), clean(name)))),
+            reports: Arc::new(Reports::counted(Tally::new(Arc::clone(&settings.figures), clean(&name)))),
             series: Arc::default(),
             sync,
             provider,
             settings,
-            contexts,
-            changed,
+            contexts: common.contexts.clone(),
+            places: Arc::clone(&common.places),
+            changed: Arc::clone(&common.changed),
             dirty: Arc::new(AtomicBool::new(true)),
+            row: Mutex::new(row),
+            name,
         })
     }
 
@@ -101,8 +150,81 @@ impl Context {
     }
 
     fn set_link(&self, link: Link) {
-        *lock(&self.link) = link;
-        self.ring();
+        let known = std::mem::replace(&mut *lock(&self.link), link.clone());
+        if known != link {
+            self.ring();
+        }
+    }
+
+    /// What stands behind the name.
+    #[must_use]
+    pub fn row(&self) -> Row {
+        lock(&self.row).clone()
+    }
+
+    /// Whether `name` is this context or an alias of it.
+    #[must_use]
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name == name || lock(&self.row).aliases.iter().any(|alias| alias == name)
+    }
+
+    /// Goes by `row` from now on: by another user, or to another cluster, by a new connection.
+    pub(super) fn follow(&self, row: Row) {
+        let before = std::mem::replace(&mut *lock(&self.row), row.clone());
+        if before.place != row.place {
+            // Who let this process drive one cluster has said nothing of another.
+            self.drive.send_replace(self.settings.drive && self.provider.drive != Drive::Observe);
+            self.moved.store(true, Ordering::Release);
+        }
+        if before.identity != row.identity {
+            self.call();
+        }
+        if before != row {
+            self.ring();
+        }
+    }
+
+    fn call(&self) {
+        self.calls.send_modify(|count| *count += 1);
+    }
+
+    /// Tries again at once where the cluster is not reached: somebody has logged in, say.
+    pub fn retry_now(&self) {
+        if !lock(&self.link).is_live() {
+            self.call();
+        }
+    }
+
+    /// This machine has slept for `gap`: nothing is known to be as it was, and connections of before are dead.
+    pub(super) fn woke(&self, gap: Duration) {
+        if self.cluster().is_some() {
+            self.stale(self.settings.clock.now(), format!("this machine slept for {}s; looking again", gap.as_secs()));
+        }
+        self.call();
+    }
+
+    /// Asks the API server what we may do there, unless it was asked a short while ago; answers come with the view.
+    pub fn ask_permissions(self: &Arc<Self>) {
+        self.permissions.want();
+        self.renew_permissions();
+    }
+
+    fn renew_permissions(self: &Arc<Self>) {
+        let Some(cluster) = self.cluster().filter(|_| self.permissions.begin()) else { return };
+        let this = Arc::clone(self);
+        tokio::spawn(async move {
+            this.permissions.ask(&cluster, &this.settings.lease_namespace).await;
+            this.ring();
+        });
+    }
+
+    async fn look_at_credential(&self) {
+        let (contexts, name) = (self.contexts.clone(), self.name.clone());
+        let found = tokio::task::spawn_blocking(move || contexts.credential(&name)).await.ok().flatten();
+        let next = found.map(|c| CredentialView { plugin: c.plugin, expires: c.expires, interactive: c.interactive, user: c.user });
+        if std::mem::replace(&mut *lock(&self.credential), next.clone()) != next {
+            self.ring();
+        }
     }
 
     fn ring(&self) {
@@ -125,57 +247,114 @@ impl Context {
 
     /// Connects, and stays connected, until the task is dropped.
     pub(super) async fn run(self: Arc<Self>) {
-        let mut retry = Duration::from_secs(2);
+        let mut retry = FIRST_RETRY;
+        let mut calls = self.calls.subscribe();
         loop {
-            match self.connect().await {
-                Ok(cluster) => {
-                    retry = Duration::from_secs(2);
-                    self.cluster.send_replace(Some(Arc::clone(&cluster)));
-                    self.set_link(Link::Live);
-                    Arc::clone(&self).live(cluster).await;
+            calls.borrow_and_update();
+            if self.moved.swap(false, Ordering::AcqRel) {
+                self.set_out();
+            }
+            self.look_at_credential().await;
+            let connected = self.connect().await;
+            self.look_at_credential().await;
+            match connected {
+                Ok((cluster, connection)) => {
+                    retry = FIRST_RETRY;
+                    let known = self.cluster.send_replace(Some(Arc::clone(&cluster)));
+                    if known.is_none() {
+                        self.set_link(Link::Live);
+                    }
+                    Arc::clone(&self).live(cluster, &connection, &mut calls).await;
                 }
                 Err(link) => {
                     tracing::warn!(context = %self.name, ?link, "not connected");
-                    let since = match &*lock(&self.link) {
-                        Link::Unreachable { since, .. } | Link::Unauthorized { since, .. } | Link::Connecting { since } => *since,
-                        _ => self.settings.clock.now(),
-                    };
-                    self.set_link(match link {
-                        Link::Unauthorized { why, .. } => Link::Unauthorized { since, why },
-                        Link::Unreachable { why, .. } => Link::Unreachable { since, why },
-                        other => other,
-                    });
-                    tokio::time::sleep(retry).await;
-                    retry = (retry * 2).min(SLOWEST_RETRY);
+                    self.set_link(self.since_when(link));
+                    // Contexts that failed together do not come back together.
+                    let wait = retry.mul_f64(0.8 + 0.4 * fastrand::f64());
+                    tokio::select! {
+                        biased;
+                        _ = calls.changed() => retry = FIRST_RETRY,
+                        () = tokio::time::sleep(wait) => retry = (retry * 2).min(SLOWEST_RETRY),
+                    }
                 }
             }
         }
     }
 
-    async fn connect(&self) -> Result<Arc<Cluster>, Link> {
+    /// Forgets the cluster that the name led to.
+    fn set_out(&self) {
+        self.cluster.send_replace(None);
+        lock(&self.remembered).take();
+        (*lock(&self.holder), *lock(&self.version)) = (None, None);
+        lock(&self.problems).clear();
+        self.permissions.forget();
+        self.set_link(Link::Connecting { since: self.settings.clock.now() });
+    }
+
+    /// `link`, a failure, dated by when it began; what has answered once is stale, and not unreachable.
+    fn since_when(&self, link: Link) -> Link {
+        let began = match &*lock(&self.link) {
+            Link::Unreachable { since, .. } | Link::Unauthorized { since, .. } | Link::Connecting { since } | Link::Stale { since, .. } => {
+                *since
+            }
+            Link::Live => self.settings.clock.now(),
+        };
+        match link {
+            Link::Unauthorized { why, .. } => Link::Unauthorized { since: began, why },
+            Link::Unreachable { why, .. } if self.cluster().is_some() => Link::Stale { since: began, why },
+            Link::Unreachable { why, .. } => Link::Unreachable { since: began, why },
+            other => other,
+        }
+    }
+
+    async fn connect(&self) -> Result<(Arc<Cluster>, Connection), Link> {
         let now = self.settings.clock.now();
         let unreachable = |why: String| Link::Unreachable { since: now, why: clean(&why) };
+        let unauthorized = |why: String| Link::Unauthorized { since: now, why: clean(&why) };
+        // A plugin takes its own time, which is not the network's, and goes on when this wait is over.
+        match tokio::time::timeout(CONNECT, self.contexts.authenticate(&self.name)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error @ ContextError::Credential { .. })) => return Err(unauthorized(error.to_string())),
+            Ok(Err(error)) => return Err(unreachable(error.to_string())),
+            Err(_) => {
+                let plugin = self.contexts.waits_for(&self.name).unwrap_or_default();
+                return Err(unauthorized(format!("credential plugin {plugin} has not answered yet: it may wait for a person")));
+            }
+        }
         let attempt = async {
-            let client = self.contexts.client(&self.name, self.settings.interactive).await.map_err(|e| {
-                let why = e.to_string();
-                if why.contains("auth") { Link::Unauthorized { since: now, why } } else { unreachable(why) }
+            let connection = self.contexts.connect(&self.name).await.map_err(|error| match error {
+                ContextError::Credential { .. } => unauthorized(error.to_string()),
+                other => unreachable(other.to_string()),
             })?;
-            let access = Access::new(client.clone());
+            let access = Access::new(connection.client.clone());
             let version = access.get("/version").await.map_err(|e| match e {
-                ApiError::Unauthorized { .. } => Link::Unauthorized { since: now, why: e.to_string() },
+                ApiError::Unauthorized { .. } => unauthorized(e.to_string()),
                 other => unreachable(other.to_string()),
             })?;
             // `/version` is open to everybody; who we are is not.
             if let Err(error @ ApiError::Unauthorized { .. }) = crate::kubernetes::verbs::who(&access).await {
-                return Err(Link::Unauthorized { since: now, why: error.to_string() });
+                return Err(unauthorized(error.to_string()));
             }
             *lock(&self.version) = Some(clean(crate::kubernetes::json::text(&version, "/gitVersion")));
-            let policy = Policy::new(self.provider.drive, self.provider.mesh.clone(), self.settings.fleet.engine.clone());
-            Ok(Arc::new(Cluster::new(client, policy, self.settings.clock.clone())))
+            let client = connection.client.clone();
+            let cluster = match self.cluster() {
+                Some(known) => known.by(client),
+                None => {
+                    let policy = Policy::new(self.provider.drive, self.provider.mesh.clone(), self.settings.fleet.engine.clone());
+                    Cluster::new(client, policy, self.settings.clock.clone())
+                }
+            };
+            Ok((Arc::new(cluster), connection))
         };
-        tokio::time::timeout(CONNECT, attempt)
-            .await
-            .unwrap_or_else(|_| Err(unreachable(format!("no answer within {}s", CONNECT.as_secs()))))
+        let place = self.places.acquire().await;
+        let mut attempt = std::pin::pin!(tokio::time::timeout(CONNECT, attempt));
+        let quick = tokio::time::timeout(TURN, &mut attempt).await;
+        drop(place);
+        let done = match quick {
+            Ok(done) => done,
+            Err(_) => attempt.await,
+        };
+        done.unwrap_or_else(|_| Err(unreachable(format!("no answer within {}s", CONNECT.as_secs()))))
     }
 
     fn analyst(&self, cluster: &Cluster, source: Source) -> Arc<Analyst> {
@@ -202,12 +381,22 @@ impl Context {
             None => Ok(Source::None),
         };
         made.unwrap_or_else(|error| {
-            lock(&self.problems).push(error.to_string());
+            let mut problems = lock(&self.problems);
+            let problem = error.to_string();
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
             Source::None
         })
     }
 
-    async fn live(self: Arc<Self>, cluster: Arc<Cluster>) {
+    /// What asks this context's metric servers for courses.
+    pub(super) fn inquiry(&self, cluster: &Arc<Cluster>) -> series::Inquiry {
+        series::Inquiry::new(Arc::clone(cluster), self.source(&cluster.access), self.settings.in_cluster)
+    }
+
+    /// Lives with `cluster` until another connection is wanted.
+    async fn live(self: Arc<Self>, cluster: Arc<Cluster>, connection: &Connection, calls: &mut watch::Receiver<u64>) {
         lock(&self.problems).clear();
         let source = self.source(&cluster.access);
         let mut tasks = JoinSet::new();
@@ -216,7 +405,8 @@ impl Context {
             tasks.spawn(async move { cluster.watch().await });
         }
         if self.settings.series {
-            tasks.spawn(series::run(Arc::clone(&cluster), source.clone(), Arc::clone(&self.series), self.news()));
+            let inquiry = self.inquiry(&cluster);
+            tasks.spawn(series::run(inquiry, Arc::clone(&self.series), self.news()));
         }
         if let (Some(status), Some(from)) = (&self.sync, self.settings.sync_source(&self.provider)) {
             let this = Arc::clone(&self);
@@ -224,18 +414,33 @@ impl Context {
             tasks.spawn(sync::run(from, Arc::clone(&cluster), leader, Arc::clone(status), self.news()));
         }
         let analyst = self.analyst(&cluster, source);
-        tasks.spawn(Arc::clone(&self).drive_when_told(Arc::clone(&cluster), analyst));
+        let (leave, leaving) = watch::channel(false);
+        let mut driver = tokio::spawn(Arc::clone(&self).drive_when_told(Arc::clone(&cluster), analyst, leaving));
+        let driver_ends = driver.abort_handle();
+        // Whoever drops this task ends what it has begun.
+        let _ends = Ending(driver_ends);
         tasks.spawn(Arc::clone(&self).watch_link(cluster));
-        while tasks.join_next().await.is_some() {}
+        tokio::select! {
+            biased;
+            _ = calls.changed() => {}
+            () = connection.outdated() => {}
+            () = async { while tasks.join_next().await.is_some() {} } => {}
+        }
+        leave.send_replace(true);
+        let _ = tokio::time::timeout(PARTING, &mut driver).await;
+        tasks.shutdown().await;
+        *lock(&self.lease) = None;
     }
 
-    /// Takes and gives up the lease as [`Context::drive`] says, unless a Flagger drives.
-    async fn drive_when_told(self: Arc<Self>, cluster: Arc<Cluster>, analyst: Arc<Analyst>) {
+    /// Takes and gives up the lease as [`Context::drive`] says, unless a Flagger drives; ends when `leaving`. The lease is
+    /// handed over then only if the name leads elsewhere: another connection to the same cluster goes on with it.
+    async fn drive_when_told(self: Arc<Self>, cluster: Arc<Cluster>, analyst: Arc<Analyst>, mut leaving: watch::Receiver<bool>) {
         let mut told = self.drive.subscribe();
         loop {
             while !(*told.borrow_and_update() && cluster.store.is_complete() && self.flagger(&cluster).is_none()) {
                 tokio::select! {
                     biased;
+                    _ = leaving.changed() => return,
                     changed = told.changed() => if changed.is_err() { return },
                     () = tokio::time::sleep(Duration::from_millis(200)) => {}
                 }
@@ -252,9 +457,10 @@ impl Context {
                 Scope::All,
             ));
             let mut states = lease.states();
-            while *told.borrow_and_update() && self.flagger(&cluster).is_none() {
+            while *told.borrow_and_update() && self.flagger(&cluster).is_none() && !*leaving.borrow_and_update() {
                 tokio::select! {
                     biased;
+                    _ = leaving.changed() => break,
                     changed = told.changed() => if changed.is_err() { break },
                     changed = states.changed() => {
                         if let (Ok(()), Some(sync)) = (changed, &self.sync) {
@@ -265,10 +471,16 @@ impl Context {
                 }
             }
             driving.shutdown().await;
-            lease.release().await;
+            let leaves = *leaving.borrow();
+            if !leaves || self.moved.load(Ordering::Acquire) {
+                lease.release().await;
+            }
             // Last: whoever waits for the hand-over waits for this.
             *lock(&self.lease) = None;
             self.ring();
+            if leaves {
+                return;
+            }
         }
     }
 
@@ -317,8 +529,10 @@ impl Context {
     async fn watch_link(self: Arc<Self>, cluster: Arc<Cluster>) {
         let mut looked = tokio::time::Instant::now().checked_sub(LOOK);
         let mut unheard: Option<(Timestamp, String)> = None;
+        let mut denied: Option<String> = None;
         let mut told = tokio::time::Instant::now();
         let mut promoted = false;
+        let mut resuming = !lock(&self.link).is_live();
         loop {
             let mut news = tokio::select! {
                 biased;
@@ -335,13 +549,16 @@ impl Context {
             }
             if self.lease().is_none() && looked.is_none_or(|at| at.elapsed() >= LOOK) {
                 looked = Some(tokio::time::Instant::now());
+                self.look_at_credential().await;
+                self.renew_permissions();
                 match Lease::holder(&cluster.access, &self.settings.lease_namespace, cluster.clock.now()).await {
                     Ok(holder) => {
                         cluster.store.hear(cluster.clock.now());
                         let known = std::mem::replace(&mut *lock(&self.holder), holder.clone());
                         news |= known != holder;
-                        unheard = None;
+                        (unheard, denied) = (None, None);
                     }
+                    Err(error @ ApiError::Unauthorized { .. }) => denied = Some(error.to_string()),
                     Err(error @ (ApiError::Timeout { .. } | ApiError::Unreachable { .. })) => {
                         unheard = unheard.or_else(|| Some((cluster.clock.now(), error.to_string())));
                     }
@@ -357,8 +574,17 @@ impl Context {
                 _ => None,
             });
             if self.lease().is_some() {
-                unheard = None;
+                (unheard, denied) = (None, None);
             }
+            if let Some(why) = &denied {
+                self.set_link(self.since_when(Link::Unauthorized { since: cluster.clock.now(), why: clean(why) }));
+                continue;
+            }
+            if resuming && !cluster.store.has_answers() {
+                // The rows are of before; they stay dated until the new watches have seen them.
+                continue;
+            }
+            resuming = false;
             if let Some((since, why)) = show::degraded(&cluster).or(silent).or_else(|| unheard.clone()) {
                 self.stale(since, why);
                 if news {
@@ -421,6 +647,15 @@ impl Context {
         }
     }
 
+    /// The row of an earlier session, as long as this one has not seen the canaries themselves.
+    fn remembered(&self, cluster: Option<&Cluster>) -> Option<Arc<ContextView>> {
+        let mut remembered = lock(&self.remembered);
+        if cluster.is_some_and(|cluster| !matches!(cluster.store.state(Kind::Canary), WatchState::Syncing)) {
+            remembered.take();
+        }
+        remembered.clone()
+    }
+
     /// This context's part of the read model.
     #[must_use]
     pub fn view(&self) -> Arc<ContextView> {
@@ -432,7 +667,8 @@ impl Context {
                 problems.push("no Prometheus is configured: set prometheus in the fleet file, or --prometheus URL".into());
             }
         }
-        Arc::new(ContextView {
+        let row = self.row();
+        let mut view = ContextView {
             name: clean(&self.name),
             provider: clean(&self.provider.name),
             environment: self.provider.environment.as_deref().map(clean),
@@ -445,7 +681,27 @@ impl Context {
             sync: self.sync.as_ref().map(|s| s.get()),
             canaries: cluster.as_ref().map(|c| show::canaries(c, &self.reports, &self.series)).unwrap_or_default(),
             problems,
-        })
+            aliases: row.aliases.iter().map(|alias| clean(alias)).collect(),
+            credential: lock(&self.credential).clone(),
+            permissions: self.permissions.get(),
+            remembered: None,
+        };
+        if let Some(before) = self.remembered(cluster.as_deref()) {
+            view.remembered = before.remembered;
+            view.canaries.clone_from(&before.canaries);
+            view.heard = before.heard;
+            view.server_version = view.server_version.or_else(|| before.server_version.clone());
+            if let (Some(sync), Some(known)) = (&mut view.sync, &before.sync)
+                && sync.checked.is_none()
+            {
+                sync.clone_from(known);
+            }
+            if view.link.is_live() {
+                // Connected, and not seen yet: nothing is done to what is remembered.
+                view.link = Link::Connecting { since: self.began };
+            }
+        }
+        Arc::new(view)
     }
 
     /// Stops driving, and returns when the lease has been handed over.

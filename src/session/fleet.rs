@@ -2,20 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::context::Context;
+use super::context::{Common, Context};
+use super::remembered::{self, Memory};
+use super::roster::Roster;
 use super::sync;
-use super::view::{FleetView, RefView};
+use super::view::{ContextView, FleetView, RefView};
 use crate::domain::driver::Drive;
 use crate::domain::fleet::{Distribution, Fleet, Prometheus, Provider};
 use crate::domain::text::clean;
 use crate::git::Mirror;
-use crate::kubernetes::contexts::{ContextError, Contexts};
+use crate::kubernetes::contexts::{ContextError, Contexts, Row};
 use crate::runner::ports::Clock;
 use crate::runner::tally::Figures;
 
@@ -23,6 +25,12 @@ use crate::runner::tally::Figures;
 const GATHER: Duration = Duration::from_millis(25);
 const REFS_EVERY: Duration = Duration::from_secs(15);
 const TRANSFER: Duration = Duration::from_secs(30);
+/// Connections that are begun at a time: a fleet is no storm on whatever stands before its API servers.
+const AT_ONCE: usize = 16;
+/// Between two looks at the clocks.
+const TICK: Duration = Duration::from_secs(2);
+/// A gap that no busy machine makes.
+const SLEPT: Duration = Duration::from_secs(30);
 
 /// What a session is told at its start.
 #[derive(Clone, Debug)]
@@ -38,8 +46,8 @@ pub struct Settings {
     pub drive: bool,
     /// Fetch SLO series.
     pub series: bool,
-    /// Credential plugins may talk to the terminal.
-    pub interactive: bool,
+    /// Show the fleet as an earlier session saw it until it has been seen anew, under this name of it; only a console does.
+    pub remember: Option<String>,
     pub in_cluster: bool,
     pub cache: PathBuf,
     /// Our name as a holder of leases.
@@ -66,7 +74,7 @@ impl Settings {
     }
 
     /// The provider on `context`; without a fleet file the context is its own provider.
-    fn provider(&self, context: &str) -> Provider {
+    pub(super) fn provider(&self, context: &str) -> Provider {
         let listed = self.fleet.providers.iter().find(|p| p.context() == context).cloned();
         let mut provider =
             listed.unwrap_or_else(|| Provider { name: context.into(), context: context.into(), drive: Drive::Auto, ..Default::default() });
@@ -78,14 +86,38 @@ impl Settings {
         }
         provider
     }
+
+    /// The rows of the fleet as `contexts` stand now: those asked for, else the fleet file's, else one a cluster.
+    pub(super) fn rows(&self, contexts: &Contexts) -> Vec<Row> {
+        let providers = &self.fleet.providers;
+        if self.only.is_empty() && !providers.is_empty() {
+            // The fleet file decides what is a row, also where two lead to one cluster.
+            let mut rows: Vec<Row> = providers.iter().map(|p| contexts.row(p.context())).collect();
+            for row in &mut rows {
+                row.aliases.retain(|alias| !providers.iter().any(|p| p.context() == alias));
+            }
+            return rows;
+        }
+        let known = contexts.names();
+        let meant = |name: &String| {
+            // An alias of a provider's context is that provider.
+            let is_provider = |row: &Row| row.aliases.contains(name);
+            let listed = providers.iter().map(Provider::context).find(|context| *context == name || is_provider(&contexts.row(context)));
+            listed.map_or_else(|| name.clone(), str::to_owned)
+        };
+        // A context that was asked for at the start may have gone since.
+        let only: Vec<String> = self.only.iter().map(meant).filter(|name| known.contains(name)).collect();
+        if self.only.is_empty() || !only.is_empty() { contexts.rows(&only) } else { Vec::new() }
+    }
 }
 
 /// A running session. Dropped, everything ends; [`Session::close`] hands leases over first.
 pub struct Session {
     pub settings: Arc<Settings>,
-    pub contexts: Vec<Arc<Context>>,
+    roster: Arc<Roster>,
     view: watch::Receiver<Arc<FleetView>>,
     pub(super) refs_kick: Arc<Notify>,
+    memory: Option<Arc<Mutex<Memory>>>,
     _tasks: JoinSet<()>,
 }
 
@@ -95,38 +127,42 @@ impl Session {
     /// # Errors
     /// [`ContextError::Unknown`] for a context that is named and not there.
     pub fn start(settings: Settings, contexts: Contexts) -> Result<Arc<Self>, ContextError> {
-        let names: Vec<String> = if !settings.only.is_empty() {
-            settings.only.clone()
-        } else if settings.fleet.providers.is_empty() {
-            contexts.names().to_vec()
-        } else {
-            settings.fleet.providers.iter().map(|p| p.context().to_owned()).collect()
-        };
-        if settings.fleet.providers.is_empty() || !settings.only.is_empty() {
-            // A context of the fleet file that the kubeconfig lacks is a row; one that was asked for is a mistake.
-            for name in &names {
-                contexts.check(name)?;
-            }
+        // A context of the fleet file that the kubeconfig lacks is a row; one that was asked for is a mistake.
+        for name in &settings.only {
+            contexts.check(name)?;
         }
         let settings = Arc::new(settings);
         let changed = Arc::new(Notify::new());
-        let made: Vec<_> = names
-            .iter()
-            .map(|name| Context::new(name, settings.provider(name), Arc::clone(&settings), contexts.clone(), Arc::clone(&changed)))
-            .collect();
+        let memory = settings.remember.as_ref().map(|key| Memory::new(&settings.cache, key));
+        let common = Common {
+            settings: Arc::clone(&settings),
+            contexts: contexts.clone(),
+            places: Arc::new(Semaphore::new(AT_ONCE)),
+            changed: Arc::clone(&changed),
+            remembered: memory.as_ref().map(Memory::read).unwrap_or_default(),
+        };
+        let roster = Arc::new(Roster::new(common));
+        roster.bring_up_to_date();
         let mut tasks = JoinSet::new();
-        for context in &made {
-            tasks.spawn(Arc::clone(context).run());
+        {
+            let contexts = contexts.clone();
+            tasks.spawn(async move { contexts.follow().await });
         }
+        tasks.spawn(Arc::clone(&roster).follow());
+        tasks.spawn(wake(Arc::clone(&roster)));
         let (refs_out, refs) = watch::channel((Vec::new(), Vec::new()));
         let refs_kick = Arc::new(Notify::new());
         if let Some(distribution) = settings.fleet.distribution.clone() {
             tasks.spawn(follow_refs(distribution.url, settings.cache.clone(), refs_out, Arc::clone(&changed), Arc::clone(&refs_kick)));
         }
-        let first = FleetView { contexts: made.iter().map(|c| c.view()).collect(), ..Default::default() };
+        let first = FleetView { contexts: roster.contexts().iter().map(|c| c.view()).collect(), ..Default::default() };
         let (out, view) = watch::channel(Arc::new(first));
-        tasks.spawn(publish(made.clone(), refs, changed, out));
-        Ok(Arc::new(Self { settings, contexts: made, view, refs_kick, _tasks: tasks }))
+        tasks.spawn(publish(Arc::clone(&roster), refs, changed, out));
+        let memory = memory.map(|memory| Arc::new(Mutex::new(memory)));
+        if let Some(memory) = &memory {
+            tasks.spawn(remember(Arc::clone(memory), view.clone()));
+        }
+        Ok(Arc::new(Self { settings, roster, view, refs_kick, memory, _tasks: tasks }))
     }
 
     /// Follows the fleet.
@@ -135,55 +171,124 @@ impl Session {
         self.view.clone()
     }
 
-    /// The context named `name`.
+    /// The contexts there are now, in the order of the view.
     #[must_use]
-    pub fn context(&self, name: &str) -> Option<&Arc<Context>> {
-        self.contexts.iter().find(|c| c.name == name)
+    pub fn contexts(&self) -> Vec<Arc<Context>> {
+        self.roster.contexts()
+    }
+
+    /// The kubeconfig behind them.
+    pub(super) fn kubeconfig(&self) -> &Contexts {
+        &self.roster.common.contexts
+    }
+
+    /// The context named `name`, else the one that has it for an alias.
+    #[must_use]
+    pub fn context(&self, name: &str) -> Option<Arc<Context>> {
+        let contexts = self.contexts();
+        contexts.iter().find(|c| c.name == name).or_else(|| contexts.iter().find(|c| c.is_called(name))).cloned()
     }
 
     /// The context of the provider named `name`.
     #[must_use]
-    pub fn provider(&self, name: &str) -> Option<&Arc<Context>> {
-        self.contexts.iter().find(|c| c.provider.name == name).or_else(|| self.context(name))
+    pub fn provider(&self, name: &str) -> Option<Arc<Context>> {
+        self.contexts().into_iter().find(|c| c.provider.name == name).or_else(|| self.context(name))
     }
 
     /// Returns the fleet once every context has answered, or `deadline` has passed.
     pub async fn settled(&self, deadline: Duration) -> Arc<FleetView> {
         let all = async {
-            while !self.contexts.iter().all(|c| c.has_answered()) {
+            while !self.contexts().iter().all(|c| c.has_answered()) {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
         let _ = tokio::time::timeout(deadline, all).await;
-        Arc::new(FleetView { contexts: self.contexts.iter().map(|c| c.view()).collect(), ..(**self.view.borrow()).clone() })
+        Arc::new(FleetView { contexts: self.contexts().iter().map(|c| c.view()).collect(), ..(**self.view.borrow()).clone() })
     }
 
-    /// Hands all leases over.
+    /// Hands all leases over, and remembers the fleet where it is to be.
     pub async fn close(&self) {
+        if let Some(memory) = &self.memory {
+            let (memory, fleet) = (Arc::clone(memory), Arc::clone(&self.view.borrow()));
+            // The next start is only slower to show something.
+            let _ = tokio::task::spawn_blocking(move || write(&memory, &fleet, true)).await;
+        }
         let mut closing = JoinSet::new();
-        for context in &self.contexts {
-            let context = Arc::clone(context);
+        for context in self.roster.all() {
             closing.spawn(async move { context.hand_over().await });
         }
         let _ = tokio::time::timeout(Duration::from_secs(4), async { while closing.join_next().await.is_some() {} }).await;
     }
 }
 
+/// Tells every context when this machine has slept: the wall clock has gone on, and the running one has not, or this
+/// task was not woken in time.
+async fn wake(roster: Arc<Roster>) {
+    let mut last = (tokio::time::Instant::now(), SystemTime::now());
+    loop {
+        tokio::time::sleep(TICK).await;
+        let now = (tokio::time::Instant::now(), SystemTime::now());
+        let gap = gap(now.0.duration_since(last.0), now.1.duration_since(last.1).unwrap_or_default());
+        last = now;
+        if let Some(gap) = gap {
+            tracing::info!(seconds = gap.as_secs(), "this machine has slept");
+            for context in roster.contexts() {
+                context.woke(gap);
+            }
+        }
+    }
+}
+
+/// How long a machine slept whose clocks went on by `running` and by `wall` in one tick.
+fn gap(running: Duration, wall: Duration) -> Option<Duration> {
+    let most = running.max(wall).saturating_sub(TICK);
+    (most > SLEPT).then_some(most)
+}
+
+fn write(memory: &Mutex<Memory>, fleet: &FleetView, at_the_end: bool) {
+    let done = memory.lock().unwrap_or_else(PoisonError::into_inner).write(fleet, at_the_end);
+    if let Err(error) = done {
+        tracing::debug!(%error, "the fleet is not remembered");
+    }
+}
+
+async fn remember(memory: Arc<Mutex<Memory>>, view: watch::Receiver<Arc<FleetView>>) {
+    loop {
+        tokio::time::sleep(remembered::EVERY).await;
+        let (memory, fleet) = (Arc::clone(&memory), Arc::clone(&view.borrow()));
+        // It is tried again in a minute.
+        let _ = tokio::task::spawn_blocking(move || write(&memory, &fleet, false)).await;
+    }
+}
+
 type Refs = (Vec<RefView>, Vec<String>);
 
-async fn publish(contexts: Vec<Arc<Context>>, refs: watch::Receiver<Refs>, changed: Arc<Notify>, out: watch::Sender<Arc<FleetView>>) {
-    let mut views: Vec<_> = contexts.iter().map(|c| c.view()).collect();
+async fn publish(roster: Arc<Roster>, refs: watch::Receiver<Refs>, changed: Arc<Notify>, out: watch::Sender<Arc<FleetView>>) {
+    let mut views: Vec<(Arc<Context>, Arc<ContextView>)> = Vec::new();
     loop {
-        changed.notified().await;
-        tokio::time::sleep(GATHER).await;
-        for (context, view) in contexts.iter().zip(&mut views) {
+        let contexts = roster.contexts();
+        let same = contexts.len() == views.len() && contexts.iter().zip(&views).all(|(context, (known, _))| Arc::ptr_eq(context, known));
+        if !same {
+            views = contexts
+                .into_iter()
+                .map(|context| {
+                    let known = views.iter().find(|(known, _)| Arc::ptr_eq(known, &context)).map(|(_, view)| Arc::clone(view));
+                    let view = known.unwrap_or_else(|| context.view());
+                    (context, view)
+                })
+                .collect();
+        }
+        for (context, view) in &mut views {
             // A view of a large cluster takes its time; most changes are of one.
             if context.take_news() {
                 *view = context.view();
             }
         }
-        let (refs, problems) = refs.borrow().clone();
-        out.send_replace(Arc::new(FleetView { contexts: views.clone(), refs, problems }));
+        let (refs, mut problems) = refs.borrow().clone();
+        problems.extend(roster.common.contexts.problem());
+        out.send_replace(Arc::new(FleetView { contexts: views.iter().map(|(_, view)| Arc::clone(view)).collect(), refs, problems }));
+        changed.notified().await;
+        tokio::time::sleep(GATHER).await;
     }
 }
 
@@ -216,4 +321,19 @@ pub fn refs(url: &str, cache: &std::path::Path) -> Result<Vec<RefView>, String> 
     mirror.fetch(TRANSFER).map_err(|e| e.to_string())?;
     let refs = mirror.refs().map_err(|e| e.to_string())?;
     Ok(refs.into_iter().map(|r| RefView { name: clean(&r.name), commit: r.commit.to_string(), at: r.at }).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_slept_is_told_from_a_busy_one() {
+        let seconds = Duration::from_secs;
+        for (running, wall, slept) in
+            [(2, 2, None), (20, 20, None), (2, 31, None), (2, 600, Some(598)), (600, 600, Some(598)), (2, 0, None)]
+        {
+            assert_eq!(gap(seconds(running), seconds(wall)), slept.map(seconds), "{running} s and {wall} s");
+        }
+    }
 }

@@ -9,12 +9,26 @@ pub mod command;
 pub mod context;
 pub mod driving;
 pub mod fleet;
+pub mod happening;
 mod herald;
+pub mod login;
 pub mod operations;
+mod permissions;
+pub mod plan;
+pub mod questions;
+pub mod remembered;
+mod roster;
 mod secrets;
 pub mod series;
 pub mod show;
 pub mod sync;
+#[cfg(test)]
+pub mod testing;
+pub mod timeline;
 pub mod view;
+pub mod why;
 
 pub use crate::runner::ports::Clock;
+
+#[cfg(test)]
+mod tests;

@@ -88,6 +88,12 @@ impl Operator {
                 Ok(message) => self.tell(id, &provider, OutcomeState::Done, message),
                 Err(why) => self.tell(id, &provider, OutcomeState::Failed, why),
             },
+            Command::Permissions { context } => {
+                if let Some(context) = self.session.context(&context) {
+                    context.ask_permissions();
+                }
+            }
+            Command::LoggedIn { context } => self.session.logged_in(&context),
         }
     }
 
@@ -98,7 +104,7 @@ impl Operator {
     pub async fn verb(&self, target: &Target, verb: Verb, gate: String, why: String, revision: String) -> Result<String, VerbError> {
         let context =
             self.session.context(&target.context).ok_or_else(|| VerbError::Failed(format!("no context named {}", target.context)))?;
-        let cluster = connected(context).await.map_err(VerbError::Unreachable)?;
+        let cluster = connected(&context).await.map_err(VerbError::Unreachable)?;
         let key = target.key();
         let failed = |e: crate::kubernetes::error::ApiError| {
             if e.is_denied() { VerbError::Refused(e.to_string()) } else { VerbError::Failed(e.to_string()) }
@@ -122,7 +128,7 @@ impl Operator {
         verbs::send(&cluster.access, &key, &intent).await.map_err(failed)?;
         // Where nobody drives, this process does, for as long as the verdict takes.
         let settled = verdict(&cluster, &key, &intent.id);
-        let nobody = self.nobody_drives(context, &cluster).await.map_err(failed)?;
+        let nobody = self.nobody_drives(&context, &cluster).await.map_err(failed)?;
         if nobody && self.stays {
             context.drive.send_replace(true);
         }
@@ -175,13 +181,13 @@ impl Operator {
     /// The sentence of the git room; nothing is forced and nothing lost.
     pub async fn bump(&self, provider: &str, to: &str, why: &str) -> Result<BumpOutcome, String> {
         let context = self.session.provider(provider).ok_or_else(|| self.unknown(provider))?;
-        let request = self.request(context, to, why)?;
+        let request = self.request(&context, to, why)?;
         let outcome =
             tokio::task::spawn_blocking(move || crate::git::bump(&request)).await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
         if self.stays
             && context.provider.drive != crate::domain::driver::Drive::Observe
             && let Some(cluster) = context.cluster()
-            && self.nobody_drives(context, &cluster).await.unwrap_or(false)
+            && self.nobody_drives(&context, &cluster).await.unwrap_or(false)
         {
             context.drive.send_replace(true);
         }
@@ -198,12 +204,12 @@ impl Operator {
     /// As [`Operator::bump`].
     pub async fn bump_plan(&self, provider: &str, to: &str) -> Result<BumpOutcome, String> {
         let context = self.session.provider(provider).ok_or_else(|| self.unknown(provider))?;
-        let request = self.request(context, to, "")?;
+        let request = self.request(&context, to, "")?;
         tokio::task::spawn_blocking(move || crate::git::plan(&request)).await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
     }
 
     fn unknown(&self, provider: &str) -> String {
-        let known: Vec<_> = self.session.contexts.iter().map(|c| c.provider.name.as_str()).collect();
+        let known: Vec<_> = self.session.contexts().iter().map(|c| c.provider.name.clone()).collect();
         format!("no provider named {provider}; there are: {}", known.join(", "))
     }
 

@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::plan;
 use super::series::Series;
 use super::view::{CanaryView, EventView, GateView, PauseView};
-use crate::domain::canary::{CanarySpec, HookKind, Strategy};
+use crate::domain::canary::{CanarySpec, GATES_ANNOTATION, HookKind, Strategy};
 use crate::domain::revision::Revision;
 use crate::domain::status::CanaryStatus;
 use crate::domain::target::CanaryKey;
@@ -65,10 +66,16 @@ fn view(cluster: &Cluster, canary: &Value, all_events: &[std::sync::Arc<Value>],
             .filter(|(name, _)| HookKind::parse(name).is_some())
             .map(|(name, since)| GateView { name: clean(name), since: Some(*since) })
             .collect(),
+        steps: if progressive { plan::steps(&spec.analysis) } else { Vec::new() },
+        metrics: plan::metrics(&spec, &key.namespace),
+        hooks: plan::hooks(&spec, crate::kubernetes::json::annotation(canary, GATES_ANNOTATION)),
+        mirror: spec.analysis.mirror,
+        matched: strategy == Strategy::AbTesting,
         target: clean(&spec.target_ref.name),
         target_image: image(&spec.target_ref.name),
         primary_image: image(&spec.primary_name()),
         revision: clean(&status.last_applied_spec),
+        promoted_revision: clean(&status.last_promoted_spec),
         foreign,
         slo: series.get(&key),
         events: events(all_events, &key),
@@ -99,7 +106,7 @@ fn recorded(status: &CanaryStatus, foreign: Option<&str>) -> Option<Report> {
     let state = status.engine();
     if let Some((word, message)) = state.report {
         let reason = serde_json::from_value(Value::String(word)).unwrap_or(Reason::Working);
-        return Some(Report::new(reason, clean(&message)));
+        return Some(Report::new(reason, clean(&message)).found(state.finding));
     }
     if status.phase.is_settled() {
         return Some(Report::new(Reason::Settled, "waits for a new revision"));

@@ -262,6 +262,9 @@ fn mask(value: &mut Value) {
             for (key, field) in fields.iter_mut() {
                 if key == "uid" || key == "clusterIP" || key == "clusterIPs" {
                     *field = Value::Null;
+                } else if key == "finding" {
+                    // What was measured depends on the moment, and of two deadlines that run out in one either is first.
+                    *field = json!("a finding");
                 } else {
                     mask(field);
                 }

@@ -2,24 +2,62 @@
 
 use std::fmt::Write as _;
 
+use serde::{Deserialize, Serialize};
+
 /// A screen with keys of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Screen {
     /// Every provider and its canaries.
     Fleet,
+    /// One provider.
+    Provider,
     /// One canary.
     Canary,
+    /// Why one canary stands where it stands.
+    Why,
+    /// Which ref stands where.
+    Versions,
+    /// The gates that wait.
+    Gates,
+    /// What happened.
+    Events,
+    /// The log of the engine.
+    Log,
     /// The generated help.
     Help,
 }
 
 /// Every screen.
-pub const SCREENS: [Screen; 3] = [Screen::Fleet, Screen::Canary, Screen::Help];
+pub const SCREENS: [Screen; 9] = [
+    Screen::Fleet,
+    Screen::Provider,
+    Screen::Canary,
+    Screen::Why,
+    Screen::Versions,
+    Screen::Gates,
+    Screen::Events,
+    Screen::Log,
+    Screen::Help,
+];
 
-const FLEET: &[Screen] = &[Screen::Fleet];
-const SUBJECTS: &[Screen] = &[Screen::Fleet, Screen::Canary];
-const INNER: &[Screen] = &[Screen::Canary, Screen::Help];
 const ALL: &[Screen] = &SCREENS;
+/// All but the first, from which there is no way back.
+const INNER: &[Screen] =
+    &[Screen::Provider, Screen::Canary, Screen::Why, Screen::Versions, Screen::Gates, Screen::Events, Screen::Log, Screen::Help];
+const FLEET: &[Screen] = &[Screen::Fleet];
+/// All but help itself.
+const NOT_HELP: &[Screen] =
+    &[Screen::Fleet, Screen::Provider, Screen::Canary, Screen::Why, Screen::Versions, Screen::Gates, Screen::Events, Screen::Log];
+/// Where a canary is under the cursor, or on the screen.
+const SUBJECTS: &[Screen] = &[Screen::Fleet, Screen::Provider, Screen::Canary, Screen::Why, Screen::Gates, Screen::Events];
+/// Where a provider is.
+const PROVIDERS: &[Screen] = &[Screen::Fleet, Screen::Provider, Screen::Canary, Screen::Why, Screen::Versions, Screen::Gates];
+/// Where rows can be filtered.
+const LISTS: &[Screen] = &[Screen::Fleet, Screen::Provider, Screen::Versions, Screen::Gates, Screen::Events, Screen::Log];
+/// Where rows can be marked.
+const MARKED: &[Screen] = &[Screen::Fleet, Screen::Provider, Screen::Gates];
+/// Where enter opens what is under the cursor.
+const OPENED: &[Screen] = &[Screen::Fleet, Screen::Provider, Screen::Why, Screen::Versions, Screen::Gates, Screen::Events];
 
 /// What an action asks of the operator before it happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +68,8 @@ pub enum Tier {
     Yes,
     /// The name of what it acts on, typed.
     Name,
+    /// The verb and how many it acts on, typed, and a reason.
+    Count,
 }
 
 impl Tier {
@@ -40,6 +80,7 @@ impl Tier {
             Self::Free => "",
             Self::Yes => "y",
             Self::Name => "name",
+            Self::Count => "verb N",
         }
     }
 }
@@ -74,7 +115,7 @@ impl Group {
 }
 
 /// Names of the actions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the table below says what each one does")]
 pub enum Id {
     Down,
@@ -103,8 +144,30 @@ pub enum Id {
     Reject,
     Bump,
     Sync,
+    Stop,
+    Undo,
+    Fleet,
+    Versions,
+    Gates,
+    Events,
+    Log,
+    Why,
+    MarkAll,
+    MarkRange,
+    Unmark,
+    SortNext,
+    SortName,
+    SortAge,
+    SortState,
+    Outcomes,
+    Copy,
+    Watch,
+    Login,
+    K9s,
+    Editor,
     Help,
     Repaint,
+    Suspend,
     Quit,
     Interrupt,
 }
@@ -132,34 +195,56 @@ pub struct Action {
 
 /// The table.
 pub const ACTIONS: &[Action] = &[
-    act(Id::Approve, "approve", &["a"], "approve", "open the gate that waits", SUBJECTS, Tier::Yes),
+    act(Id::Approve, "approve", &["a"], "approve", "open the gate that waits, or all marked", SUBJECTS, Tier::Yes),
     act(Id::Reject, "reject", &["x"], "reject", "refuse it and give this revision up", SUBJECTS, Tier::Name),
     act(Id::Promote, "promote", &["p n"], "promote now", "skip the analysis, make it primary", SUBJECTS, Tier::Name),
     act(Id::Pause, "pause", &["s"], "pause/resume", "hold the rollout, or let it go on", SUBJECTS, Tier::Yes),
     act(Id::Abort, "abort", &["ctrl-x"], "abort", "all traffic back to the primary", SUBJECTS, Tier::Name),
     act(Id::Retry, "retry", &["r"], "retry", "start the failed revision again", SUBJECTS, Tier::Yes),
-    act(Id::Bump, "bump", &["b"], "bump", "move the pin, or all marked pins", SUBJECTS, Tier::Name),
-    act(Id::Sync, "sync", &["R"], "sync", "compare git with the cluster now", SUBJECTS, Tier::Yes),
+    act(Id::Bump, "bump", &["b"], "bump", "move the pin, or all marked pins", PROVIDERS, Tier::Name),
+    act(Id::Sync, "sync", &["R"], "sync", "compare git with the cluster now", PROVIDERS, Tier::Yes),
+    act(Id::Stop, "stop", &["!"], "stop the line", "abort all in flight, armed or not", ALL, Tier::Count),
+    act(Id::Undo, "undo", &["z"], "undo", "take back what waits or was done last", ALL, Tier::Yes),
     act(Id::Arm, "arm", &["W"], "arm", "allow verbs for a while, or forbid them", ALL, Tier::Yes),
-    find(Id::Filter, "filter", &["/"], "filter", "rows that hold every word; esc clears", FLEET),
+    find(Id::Fleet, "fleet", &["1"], "fleet", "every provider by attention", ALL),
+    find(Id::Versions, "versions", &["2"], "versions", "which ref stands where", ALL),
+    find(Id::Gates, "gates", &["3"], "gates", "gates that wait for a human", ALL),
+    find(Id::Events, "events", &["5"], "events", "what happened, everywhere", ALL),
+    find(Id::Log, "log", &["6"], "log", "what the engine logged", ALL),
+    find(Id::Why, "why", &["X"], "why", "reasons with their evidence", SUBJECTS),
+    find(Id::Filter, "filter", &["/"], "filter", "words, wave=2 state=gate age<2h !word", LISTS),
     find(Id::Prompt, "prompt", &[":", "ctrl-p"], "prompt", "go to an address or run by name", ALL),
-    find(Id::Contexts, "contexts", &["c"], "contexts", "narrow the console to some contexts", ALL),
+    find(Id::Contexts, "contexts", &["C"], "contexts", "narrow the console to some contexts", ALL),
     find(Id::AllContexts, "all", &["0"], "all contexts", "every context again", ALL),
-    find(Id::Trouble, "trouble", &["f8"], "trouble", "only trouble, in flight, waiting", FLEET),
-    find(Id::Mark, "mark", &["space"], "mark", "mark this provider for a common bump", FLEET),
+    find(Id::Trouble, "trouble", &["f8"], "trouble", "only trouble, in flight, waiting", LISTS),
+    find(Id::SortNext, "sort", &["O"], "sort", "the next order of rows", MARKED),
+    find(Id::SortName, "sort-name", &["N"], "by name", "rows by name; again turns round", MARKED),
+    find(Id::SortAge, "sort-age", &["A"], "by age", "rows by their last change", MARKED),
+    find(Id::SortState, "sort-state", &["S"], "by state", "rows by state", MARKED),
+    find(Id::Mark, "mark", &["space"], "mark", "mark this row for a common verb", MARKED),
+    find(Id::MarkRange, "mark-range", &["ctrl-space"], "mark range", "mark from the last mark to here", MARKED),
+    find(Id::MarkAll, "mark-all", &["*"], "mark all", "mark all rows of this kind; safe gates", MARKED),
+    find(Id::Unmark, "unmark", &["ctrl-\\"], "unmark", "drop every mark", MARKED),
     go(Id::Down, "down", &["j", "down"], "down", "a row down", ALL),
     go(Id::Up, "up", &["k", "up"], "up", "a row up", ALL),
     go(Id::First, "first", &["g", "home"], "first", "the first row", ALL),
     go(Id::Last, "last", &["G", "end"], "last", "the last row", ALL),
     go(Id::PageDown, "page-down", &["ctrl-f", "pgdn", "ctrl-d"], "page down", "a page down", ALL),
     go(Id::PageUp, "page-up", &["ctrl-b", "pgup", "ctrl-u"], "page up", "a page up", ALL),
-    go(Id::Open, "open", &["enter"], "open", "the canary, or the provider's worst", FLEET),
-    go(Id::Close, "back", &["esc", "q"], "back", "back to where you came from", INNER),
-    go(Id::Clear, "clear", &["esc"], "clear", "drop message, marks, then filter", FLEET),
-    go(Id::Earlier, "earlier", &["["], "earlier", "the screen before, in history", ALL),
+    go(Id::Open, "open", &["enter"], "open", "what is under the cursor", OPENED),
+    go(Id::Clear, "clear", &["esc"], "clear", "drop message, marks, filter; then back", ALL),
+    go(Id::Close, "back", &["q"], "back", "back to where you came from", INNER),
+    go(Id::Earlier, "earlier", &["[", "-"], "earlier", "the screen before, in history", ALL),
     go(Id::Later, "later", &["]"], "later", "the screen after, in history", ALL),
-    own(Id::Help, "help", &["?"], "help", "this page", SUBJECTS),
+    own(Id::Outcomes, "outcomes", &["ctrl-o"], "outcomes", "what became of the verbs you sent", ALL),
+    own(Id::Copy, "copy", &["c"], "copy", "the name under the cursor, to the clipboard", ALL),
+    own(Id::Watch, "watch", &["w"], "watch", "tell me when it ends or waits", SUBJECTS),
+    own(Id::Login, "login", &["L"], "login", "run the context's login in this terminal", PROVIDERS),
+    own(Id::K9s, "k9s", &["o"], "k9s", "open the context in k9s", PROVIDERS),
+    own(Id::Editor, "editor", &["e"], "editor", "the object as YAML, in $EDITOR", SUBJECTS),
+    own(Id::Help, "help", &["?"], "help", "this page", NOT_HELP),
     own(Id::Repaint, "repaint", &["ctrl-l"], "repaint", "draw the whole screen again", ALL),
+    own(Id::Suspend, "suspend", &["ctrl-z"], "suspend", "back to the shell; fg returns", ALL),
     own(Id::Quit, "quit", &["q"], "quit", "leave the console", FLEET),
     own(Id::Interrupt, "interrupt", &["ctrl-c"], "quit", "twice: leave from anywhere", ALL),
 ];
@@ -219,7 +304,7 @@ mod tests {
     #[test]
     fn whatever_changes_a_cluster_asks_first() {
         for action in ACTIONS.iter().filter(|action| action.group == Group::Act) {
-            assert!(action.tier > Tier::Free, "{:?}", action.id);
+            assert!(action.tier > Tier::Free, "{:?} changes something and asks nothing", action.id);
         }
     }
 

@@ -1,142 +1,467 @@
 //! One task between terminal, session and model: everything that is ready is taken before one draw.
+//!
+//! What the operator does is taken before what the session tells, and drawn at once; frames of the
+//! session's news have a least distance.
 
+use std::collections::VecDeque;
 use std::fmt;
-use std::io;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use crossterm::event::{Event as Input, EventStream, KeyEventKind};
-use futures::{Stream, StreamExt as _};
-use ratatui::Terminal;
+use crossterm::event::{Event as Input, KeyEvent, KeyEventKind, MouseButton, MouseEventKind};
 use ratatui::backend::Backend;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use super::handover;
+use super::hits::Hits;
+use super::host::{Happening, Host};
 use super::keymap::Key;
-use super::message::{Effect, Event, Message};
+use super::looks::Looks;
+use super::message::{Effect, Event, HandOver, Message, Mouse, MouseKind};
 use super::model::Model;
-use super::terminal::Screen;
+use super::sequences;
+use super::terminal::{Guard, Screen};
+use super::theme::{Heard, Listener, background_query};
 use super::update::update;
-use super::view::draw;
+use super::view;
 use super::{Exit, Options, Port, UiError};
 use crate::session::Clock;
 
-/// The least time between two frames.
+/// The least time between two frames of news.
 const FRAME: Duration = Duration::from_millis(16);
+/// The pieces of an answer of the terminal come without such a rest between them.
+const REST: Duration = Duration::from_millis(50);
+/// The end of the terminal leaves so much time to say good-bye to the clusters.
+const GONE: Duration = Duration::from_millis(1500);
 
 /// Runs the console on the terminal of this process.
 pub(super) async fn run(port: Port, options: Options) -> Result<Exit, UiError> {
-    let signals = stop_signals()?;
-    let mut screen = Screen::enter().map_err(UiError::Terminal)?;
-    let panic = screen.panic();
-    let stop = async move {
-        tokio::select! {
-            () = signals => Ok(Exit::Stopped),
-            () = panic.happened() => Err(UiError::Panicked),
-        }
-    };
-    drive(&mut screen.terminal, EventStream::new(), stop, port, options).await
+    let away = Arc::new(AtomicBool::new(false));
+    let stop = stop_signals(Arc::clone(&away))?;
+    let mut screen = Screen::enter(&options).map_err(UiError::Terminal)?;
+    let guard = screen.guard();
+    Run::new(&mut screen, port, options, away, Some(guard))?.drive(stop).await
 }
 
-/// Resolves at the first signal that asks the process to end.
-fn stop_signals() -> Result<impl Future<Output = ()>, UiError> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(UiError::Terminal)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(UiError::Terminal)?;
-    let mut hang_up = signal(SignalKind::hangup()).map_err(UiError::Terminal)?;
+/// Resolves at the first signal that asks the process to end. While another program has the terminal,
+/// what is typed to interrupt it is not meant for us.
+fn stop_signals(away: Arc<AtomicBool>) -> Result<impl Future<Output = Result<Exit, UiError>>, UiError> {
+    let of = |kind| signal(kind).map_err(UiError::Terminal);
+    let (mut terminate, mut interrupt) = (of(SignalKind::terminate())?, of(SignalKind::interrupt())?);
+    let (mut hang_up, mut quit) = (of(SignalKind::hangup())?, of(SignalKind::quit())?);
     Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            _ = hang_up.recv() => {}
+        loop {
+            let typed = tokio::select! {
+                _ = terminate.recv() => false,
+                _ = hang_up.recv() => {
+                    watch_the_end();
+                    false
+                }
+                _ = interrupt.recv() => true,
+                _ = quit.recv() => true,
+            };
+            if !(typed && away.load(Ordering::SeqCst)) {
+                return Ok(Exit::Stopped);
+            }
         }
     })
+}
+
+/// The terminal is gone. Reading from it may spin from here on and never give this task back, so a thread
+/// sees to it that the process ends.
+fn watch_the_end() {
+    std::thread::spawn(|| {
+        // A thread that sleeps is what does not depend on anything that may be stuck.
+        std::thread::park_timeout(GONE);
+        std::process::exit(1);
+    });
 }
 
 /// Whether the sources that may end still live.
 struct Open {
     view: bool,
     outcomes: bool,
+    answers: bool,
     looks: bool,
 }
 
-/// Runs the console on any terminal and any source of input.
-pub(super) async fn drive<B, I>(
-    terminal: &mut Terminal<B>,
-    input: I,
-    stop: impl Future<Output = Result<Exit, UiError>>,
-    mut port: Port,
-    options: Options,
-) -> Result<Exit, UiError>
+/// What takes the console off the screen for a while.
+enum Errand {
+    Stop,
+    HandOver(HandOver),
+    Editor { name: String, text: String },
+}
+
+/// The console at work.
+pub(super) struct Run<'a, H: Host> {
+    host: &'a mut H,
+    model: Model,
+    port: Port,
+    open: Open,
+    hits: Hits,
+    errands: VecDeque<Errand>,
+    /// Every cell is to be drawn again.
+    repaint: bool,
+    away: Arc<AtomicBool>,
+    guard: Option<Arc<Guard>>,
+    looks: watch::Receiver<Arc<Looks>>,
+    /// Takes the terminal's answer out of what is typed.
+    listener: Option<Listener>,
+    /// Keys that turned out to be typed, oldest first.
+    typed: VecDeque<Event>,
+}
+
+type Stop<'a> = Pin<&'a mut dyn Future<Output = Result<Exit, UiError>>>;
+
+impl<'a, H> Run<'a, H>
 where
-    B: Backend,
-    B::Error: fmt::Display,
-    I: Stream<Item = io::Result<Input>>,
+    H: Host,
+    <H::Backend as Backend>::Error: fmt::Display,
 {
-    let mut input = std::pin::pin!(input.fuse());
-    let mut stop = std::pin::pin!(stop);
-    let size = terminal.size().map_err(draw_error)?;
-    let mut looks = options.looks.clone();
-    let mut model = Model::new(options, (size.width, size.height), port.clock.now());
-    let mut open = Open { view: true, outcomes: true, looks: true };
-    // What the session knows already belongs to the first frame; nothing is waited for.
-    let known = port.view.borrow_and_update().clone();
-    feed(&mut model, &port, terminal, Event::View(known))?;
-    let (mut dirty, mut drawn) = (true, None::<Instant>);
-    loop {
-        let due = drawn.map_or_else(Instant::now, |at| at + FRAME);
-        if dirty && due <= Instant::now() {
-            terminal.draw(|frame| draw(frame, &model)).map_err(draw_error)?;
-            (dirty, drawn) = (false, Some(Instant::now()));
+    pub(super) fn new(
+        host: &'a mut H,
+        port: Port,
+        options: Options,
+        away: Arc<AtomicBool>,
+        guard: Option<Arc<Guard>>,
+    ) -> Result<Self, UiError> {
+        let size = host.terminal().size().map_err(draw_error)?;
+        let looks = options.looks.clone();
+        let listener = options.ask_background.then(Listener::default);
+        let model = Model::new(options, (size.width, size.height), port.clock.now());
+        let open = Open { view: true, outcomes: true, answers: true, looks: true };
+        Ok(Self {
+            host,
+            model,
+            port,
+            open,
+            hits: Hits::default(),
+            errands: VecDeque::new(),
+            repaint: false,
+            away,
+            guard,
+            looks,
+            listener,
+            typed: VecDeque::new(),
+        })
+    }
+
+    /// Until the operator leaves or `stop` resolves.
+    pub(super) async fn drive(mut self, stop: impl Future<Output = Result<Exit, UiError>>) -> Result<Exit, UiError> {
+        let mut stop = std::pin::pin!(stop);
+        // What the session knows already belongs to the first frame; nothing is waited for.
+        let known = self.port.view.borrow_and_update().clone();
+        if self.feed(Event::View(known))? {
+            return Ok(Exit::Quit);
         }
-        let wake = if dirty { due } else { Instant::now() + until_tick(&model, &port.clock) };
-        let event = tokio::select! {
-            biased;
-            ended = &mut stop => return ended,
-            read = input.next() => match read {
-                Some(read) => translate(read.map_err(UiError::Terminal)?),
-                // The terminal is gone; nobody is left to ask.
-                None => return Ok(Exit::Stopped),
-            },
-            changed = port.view.changed(), if open.view => Some(view_event(changed.is_ok(), &mut port, &mut open)),
-            changed = looks.changed(), if open.looks => {
-                open.looks = changed.is_ok();
-                changed.ok().map(|()| Event::Looks(Arc::clone(&looks.borrow_and_update())))
+        let (mut dirty, mut urgent, mut drawn) = (true, true, None::<Instant>);
+        loop {
+            let due = drawn.map_or_else(Instant::now, |at| at + FRAME);
+            if dirty && (urgent || due <= Instant::now()) {
+                self.draw()?;
+                if drawn.is_none() && self.listener.is_some() {
+                    self.host.say(background_query()).map_err(UiError::Terminal)?;
+                }
+                (dirty, urgent, drawn) = (false, false, Some(Instant::now()));
             }
-            outcome = port.outcomes.recv(), if open.outcomes => {
-                open.outcomes = outcome.is_some();
-                outcome.map(Event::Outcome)
+            if let Some(errand) = self.errands.pop_front() {
+                if let Some(ended) = self.run_errand(errand, stop.as_mut()).await? {
+                    return Ok(ended);
+                }
+                (dirty, urgent) = (true, true);
+                continue;
             }
-            () = sleep_until(wake) => (!dirty).then_some(Event::Tick),
-        };
-        let mut next = event;
-        while let Some(event) = next {
-            dirty = true;
-            if feed(&mut model, &port, terminal, event)? {
-                return Ok(Exit::Quit);
-            }
-            // Polled by this task and no other waker: the event stream keeps the first one it is given.
-            next = match futures::poll!(input.next()) {
-                Poll::Ready(Some(read)) => translate(read.map_err(UiError::Terminal)?).or_else(|| ready(&mut port, &mut open)),
-                _ => ready(&mut port, &mut open),
+            let wake = if dirty { due } else { Instant::now() + until_tick(&self.model, &self.port.clock) };
+            let guard = self.guard.clone();
+            let next = tokio::select! {
+                biased;
+                ended = &mut stop => return ended,
+                () = std::future::ready(()), if !self.typed.is_empty() => self.typed.pop_front().map_or(Next::Nothing, Next::Event),
+                happening = poll_fn(|context| self.host.poll(context)) => Next::Happening(happening.map_err(UiError::Terminal)?),
+                report = broken(guard) => Next::Event(Event::Broke { report }),
+                changed = self.port.view.changed(), if self.open.view => Next::Event(view_event(changed.is_ok(), &mut self.port, &mut self.open)),
+                outcome = self.port.outcomes.recv(), if self.open.outcomes => {
+                    self.open.outcomes = outcome.is_some();
+                    outcome.map_or(Next::Nothing, |outcome| Next::Event(Event::Outcome(outcome)))
+                }
+                answer = self.port.answers.recv(), if self.open.answers => {
+                    self.open.answers = answer.is_some();
+                    answer.map_or(Next::Nothing, |answer| Next::Event(Event::Answer(answer)))
+                }
+                changed = self.looks.changed(), if self.open.looks => {
+                    self.open.looks = changed.is_ok();
+                    if self.open.looks { Next::Event(Event::Looks(Arc::clone(&self.looks.borrow_and_update()))) } else { Next::Nothing }
+                }
+                () = tokio::time::sleep(REST), if self.listener.as_ref().is_some_and(Listener::is_waiting) => {
+                    let keys = self.listener.as_mut().map(Listener::give_up).unwrap_or_default();
+                    self.typed.extend(keys.iter().map(|key| Event::Key(Key::from_event(key))));
+                    self.typed.pop_front().map_or(Next::Nothing, Next::Event)
+                }
+                () = sleep_until(wake) => if dirty { Next::Nothing } else { Next::Event(Event::Tick) },
             };
+            // What comes without end must not keep the frame from being drawn.
+            let enough = Instant::now() + FRAME;
+            let mut next = Some(next);
+            while let Some(event) = next {
+                let event = match event {
+                    Next::Happening(Happening::Gone) => return Ok(Exit::Stopped),
+                    Next::Happening(happening) => {
+                        urgent = true;
+                        self.translate(happening)?
+                    }
+                    Next::Event(event) => Some(event),
+                    Next::Nothing => None,
+                };
+                if let Some(event) = event {
+                    dirty = true;
+                    if self.feed(event)? {
+                        return Ok(Exit::Quit);
+                    }
+                }
+                if !self.errands.is_empty() || Instant::now() >= enough {
+                    break;
+                }
+                next = self.ready().await?;
+            }
         }
+    }
+
+    fn draw(&mut self) -> Result<(), UiError> {
+        self.host.hold();
+        if std::mem::take(&mut self.repaint) {
+            // `Terminal::clear` asks the terminal where its cursor is, and waits for an answer that may not come.
+            let area = self.host.terminal().size().map_err(draw_error)?.into();
+            self.host.terminal().resize(area).map_err(draw_error)?;
+        }
+        let (mut hits, model) = (Hits::default(), &self.model);
+        let frame = self.host.terminal().draw(|frame| view::draw_with(frame, model, &mut hits)).map_err(draw_error)?;
+        if let Some(guard) = &self.guard {
+            guard.keep(frame.buffer);
+        }
+        self.hits = hits;
+        let bytes = self.host.show().map_err(UiError::Terminal)?;
+        tracing::trace!(bytes, "frame");
+        Ok(())
+    }
+
+    /// What is ready, without waiting; the operator's doings first.
+    async fn ready(&mut self) -> Result<Option<Next>, UiError> {
+        if let Some(event) = self.typed.pop_front() {
+            return Ok(Some(Next::Event(event)));
+        }
+        // Polled by this task and no other waker: the event stream keeps the first one it is given.
+        let happening = poll_fn(|context| Poll::Ready(self.host.poll(context))).await;
+        if let Poll::Ready(happening) = happening {
+            return Ok(Some(Next::Happening(happening.map_err(UiError::Terminal)?)));
+        }
+        if self.open.view && self.port.view.has_changed().unwrap_or(false) {
+            return Ok(Some(Next::Event(view_event(true, &mut self.port, &mut self.open))));
+        }
+        match self.port.outcomes.try_recv() {
+            Ok(outcome) => return Ok(Some(Next::Event(Event::Outcome(outcome)))),
+            Err(TryRecvError::Disconnected) => self.open.outcomes = false,
+            Err(TryRecvError::Empty) => {}
+        }
+        match self.port.answers.try_recv() {
+            Ok(answer) => return Ok(Some(Next::Event(Event::Answer(answer)))),
+            Err(TryRecvError::Disconnected) => self.open.answers = false,
+            Err(TryRecvError::Empty) => {}
+        }
+        Ok(None)
+    }
+
+    /// A key, unless it belongs to an answer of the terminal.
+    fn hear(&mut self, key: KeyEvent) -> Option<Event> {
+        let heard = self.listener.as_mut().map_or_else(|| Heard::Keys(vec![key]), |listener| listener.key(key));
+        match heard {
+            Heard::Part => None,
+            Heard::Background(background) => background.map(Event::Background),
+            Heard::Keys(keys) => {
+                self.typed.extend(keys.iter().map(|key| Event::Key(Key::from_event(key))));
+                self.typed.pop_front()
+            }
+        }
+    }
+
+    /// What happened at the terminal, as the model knows it.
+    fn translate(&mut self, happening: Happening) -> Result<Option<Event>, UiError> {
+        Ok(match happening {
+            Happening::Input(Input::Key(key)) if key.kind != KeyEventKind::Release => self.hear(key),
+            Happening::Input(Input::Paste(text)) => Some(Event::Paste(text)),
+            Happening::Input(Input::Resize(width, height)) => Some(Event::Resize(width, height)),
+            Happening::Input(Input::Mouse(mouse)) => {
+                let kind = match mouse.kind {
+                    MouseEventKind::Down(MouseButton::Left) => MouseKind::Press,
+                    MouseEventKind::ScrollDown => MouseKind::Wheel(1),
+                    MouseEventKind::ScrollUp => MouseKind::Wheel(-1),
+                    _ => return Ok(None),
+                };
+                let hit = self.hits.at(mouse.column, mouse.row);
+                Some(Event::Mouse(Mouse { column: mouse.column, row: mouse.row, kind, hit }))
+            }
+            Happening::Stop => {
+                self.errands.push_back(Errand::Stop);
+                None
+            }
+            Happening::Continued => {
+                self.host.enter().map_err(UiError::Terminal)?;
+                self.resized()?
+            }
+            Happening::Input(_) | Happening::Gone => None,
+        })
+    }
+
+    /// The terminal shows something else, and may have another size.
+    fn resized(&mut self) -> Result<Option<Event>, UiError> {
+        self.repaint = true;
+        let size = self.host.terminal().size().map_err(draw_error)?;
+        Ok(Some(Event::Resize(size.width, size.height)))
+    }
+
+    /// Gives the model an event and does what it asks in return; `true` is the end.
+    fn feed(&mut self, event: Event) -> Result<bool, UiError> {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            for effect in update(&mut self.model, Message { at: self.port.clock.now(), event }) {
+                if effect == Effect::Quit {
+                    return Ok(true);
+                }
+                events.extend(self.carry_out(effect)?);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Does what the model asks, at once or as the next errand, and answers where an answer is due.
+    pub(super) fn carry_out(&mut self, effect: Effect) -> Result<Option<Event>, UiError> {
+        let surroundings = self.model.options.surroundings;
+        match effect {
+            Effect::Quit => {}
+            Effect::Repaint => self.repaint = true,
+            Effect::Ask(question) => (self.port.ask)(question),
+            Effect::Send { command, label, batch } => return Ok(Some(Event::Sent { id: (self.port.send)(command), label, batch })),
+            Effect::Copy(text) => return self.copy(&text).map(Some),
+            Effect::Notify { .. } if !self.model.looks.notify => {}
+            Effect::Notify { title, body } => {
+                self.host.say(&sequences::notify(&title, &body, surroundings)).map_err(UiError::Terminal)?;
+            }
+            Effect::Title(text) if !surroundings.bare => self.host.say(&sequences::title(&text)).map_err(UiError::Terminal)?,
+            Effect::Title(_) => {}
+            Effect::Mouse(take) => {
+                self.host.mouse(take && self.model.options.mouse && self.model.looks.mouse).map_err(UiError::Terminal)?
+            }
+            Effect::Suspend if self.host.may_stop() => self.errands.push_back(Errand::Stop),
+            Effect::Suspend => {
+                return Ok(Some(Event::Told { ok: false, text: "no shell could continue this console: q leaves it".into() }));
+            }
+            Effect::HandOver(errand) => self.errands.push_back(Errand::HandOver(errand)),
+            Effect::OpenEditor { name, text } => self.errands.push_back(Errand::Editor { name, text }),
+        }
+        Ok(None)
+    }
+
+    fn copy(&mut self, text: &str) -> Result<Event, UiError> {
+        Ok(match sequences::copy(text, self.model.options.surroundings) {
+            Ok((sequence, said)) => {
+                self.host.say(&sequence).map_err(UiError::Terminal)?;
+                Event::Told { ok: true, text: said }
+            }
+            Err(why) => Event::Told { ok: false, text: why },
+        })
+    }
+
+    /// Leaves the screen, does the errand, and comes back. `Some` is the end of the console.
+    async fn run_errand(&mut self, errand: Errand, stop: Stop<'_>) -> Result<Option<Exit>, UiError> {
+        let (_folder, errand) = match errand {
+            Errand::Stop => {
+                self.host.leave().map_err(UiError::Terminal)?;
+                self.host.stop(true).await.map_err(UiError::Terminal)?;
+                self.come_back()?;
+                return Ok(None);
+            }
+            Errand::HandOver(errand) => (None, errand),
+            Errand::Editor { name, text } => match handover::editor(&self.model.options.editor, &name, &text) {
+                Ok((folder, errand)) => (Some(folder), errand),
+                Err(error) => {
+                    let message = format!("no temporary file can be written: {error}");
+                    self.feed(Event::Returned { what: name, ok: false, message })?;
+                    return Ok(None);
+                }
+            },
+        };
+        let what = errand.what.clone();
+        self.host.leave().map_err(UiError::Terminal)?;
+        self.away.store(true, Ordering::SeqCst);
+        let done = self.wait_for(errand, stop).await;
+        self.away.store(false, Ordering::SeqCst);
+        match done? {
+            Ok((ok, message)) => {
+                self.come_back()?;
+                self.feed(Event::Returned { what, ok, message })?;
+                Ok(None)
+            }
+            Err(ended) => Ok(Some(ended)),
+        }
+    }
+
+    /// The session's news are taken while another program has the terminal, and not drawn.
+    async fn wait_for(&mut self, errand: HandOver, mut stop: Stop<'_>) -> Result<Result<(bool, String), Exit>, UiError> {
+        let mut program = std::pin::pin!(handover::run(errand));
+        loop {
+            let event = tokio::select! {
+                biased;
+                ended = &mut stop => return ended.map(Err),
+                done = &mut program => return Ok(Ok(done)),
+                happening = poll_fn(|context| self.host.poll(context)) => {
+                    if matches!(happening.map_err(UiError::Terminal)?, Happening::Stop) {
+                        // The other program has stopped with its whole job, and it has the screen: only we are left.
+                        self.host.stop(false).await.map_err(UiError::Terminal)?;
+                    }
+                    None
+                }
+                changed = self.port.view.changed(), if self.open.view => Some(view_event(changed.is_ok(), &mut self.port, &mut self.open)),
+                outcome = self.port.outcomes.recv(), if self.open.outcomes => {
+                    self.open.outcomes = outcome.is_some();
+                    outcome.map(Event::Outcome)
+                }
+                answer = self.port.answers.recv(), if self.open.answers => {
+                    self.open.answers = answer.is_some();
+                    answer.map(Event::Answer)
+                }
+            };
+            if let Some(event) = event {
+                self.feed(event)?;
+            }
+        }
+    }
+
+    fn come_back(&mut self) -> Result<(), UiError> {
+        self.host.enter().map_err(UiError::Terminal)?;
+        if let Some(event) = self.resized()? {
+            self.feed(event)?;
+        }
+        Ok(())
     }
 }
 
-/// What the session has ready, without waiting.
-fn ready(port: &mut Port, open: &mut Open) -> Option<Event> {
-    if open.view && port.view.has_changed().unwrap_or(false) {
-        return Some(view_event(true, port, open));
-    }
-    match port.outcomes.try_recv() {
-        Ok(outcome) => Some(Event::Outcome(outcome)),
-        Err(TryRecvError::Disconnected) => {
-            open.outcomes = false;
-            None
-        }
-        Err(TryRecvError::Empty) => None,
+/// What comes next.
+enum Next {
+    Happening(Happening),
+    Event(Event),
+    Nothing,
+}
+
+async fn broken(guard: Option<Arc<Guard>>) -> String {
+    match guard {
+        Some(guard) => guard.broken().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -146,34 +471,6 @@ fn view_event(alive: bool, port: &mut Port, open: &mut Open) -> Event {
     } else {
         open.view = false;
         Event::Ended
-    }
-}
-
-/// Gives the model an event and does what it asks in return; `true` is the end.
-fn feed<B>(model: &mut Model, port: &Port, terminal: &mut Terminal<B>, event: Event) -> Result<bool, UiError>
-where
-    B: Backend,
-    B::Error: fmt::Display,
-{
-    for effect in update(model, Message { at: port.clock.now(), event }) {
-        match effect {
-            Effect::Quit => return Ok(true),
-            Effect::Repaint => terminal.clear().map_err(draw_error)?,
-            Effect::Send { command, label } => {
-                let id = (port.send)(command);
-                update(model, Message { at: port.clock.now(), event: Event::Sent { id, label } });
-            }
-        }
-    }
-    Ok(false)
-}
-
-fn translate(input: Input) -> Option<Event> {
-    match input {
-        Input::Key(key) if key.kind != KeyEventKind::Release => Some(Event::Key(Key::from_event(&key))),
-        Input::Paste(text) => Some(Event::Paste(text)),
-        Input::Resize(width, height) => Some(Event::Resize(width, height)),
-        _ => None,
     }
 }
 
@@ -188,4 +485,80 @@ fn until_tick(model: &Model, clock: &Clock) -> Duration {
 
 fn draw_error<E: fmt::Display>(error: E) -> UiError {
     UiError::Draw(error.to_string())
+}
+
+#[cfg(test)]
+pub(super) use still::drive;
+
+/// A terminal without job control, on any backend and any source of input.
+#[cfg(test)]
+pub(in crate::ui) mod still {
+    use std::io;
+
+    use futures::{Stream, StreamExt as _};
+    use ratatui::Terminal;
+
+    use super::*;
+
+    pub(in crate::ui) struct Still<'a, B: Backend, I> {
+        pub terminal: &'a mut Terminal<B>,
+        pub input: I,
+        /// Everything said beside frames.
+        pub said: String,
+    }
+
+    impl<B: Backend, I: Stream<Item = io::Result<Input>> + Unpin> Host for Still<'_, B, I> {
+        type Backend = B;
+
+        fn terminal(&mut self) -> &mut Terminal<B> {
+            self.terminal
+        }
+
+        fn poll(&mut self, context: &mut std::task::Context<'_>) -> Poll<io::Result<Happening>> {
+            self.input.poll_next_unpin(context).map(|read| read.map_or(Ok(Happening::Gone), |read| read.map(Happening::Input)))
+        }
+
+        fn say(&mut self, sequence: &str) -> io::Result<()> {
+            self.said.push_str(sequence);
+            Ok(())
+        }
+
+        fn mouse(&mut self, take: bool) -> io::Result<()> {
+            self.said.push_str(if take { "<mouse>" } else { "<no mouse>" });
+            Ok(())
+        }
+
+        fn leave(&mut self) -> io::Result<()> {
+            self.said.push_str("<leaves>");
+            Ok(())
+        }
+
+        fn enter(&mut self) -> io::Result<()> {
+            self.said.push_str("<enters>");
+            Ok(())
+        }
+
+        async fn stop(&mut self, _whole_job: bool) -> io::Result<()> {
+            self.said.push_str("<stops>");
+            Ok(())
+        }
+    }
+
+    /// Runs the console on any terminal and any source of input.
+    pub(in crate::ui) async fn drive<B, I>(
+        terminal: &mut Terminal<B>,
+        input: I,
+        stop: impl Future<Output = Result<Exit, UiError>>,
+        port: Port,
+        options: Options,
+    ) -> Result<Exit, UiError>
+    where
+        B: Backend,
+        B::Error: fmt::Display,
+        I: Stream<Item = io::Result<Input>>,
+    {
+        let input = std::pin::pin!(input.fuse());
+        let mut host = Still { terminal, input, said: String::new() };
+        Run::new(&mut host, port, options, Arc::default(), None)?.drive(stop).await
+    }
 }

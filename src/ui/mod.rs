@@ -14,15 +14,25 @@
 //! Read `actions.rs` first (the one table of keys, footer, help and prompt), then `update.rs`.
 
 pub mod actions;
+pub mod address;
 pub mod attention;
 mod event_loop;
+mod handover;
+pub mod hits;
+mod host;
 pub mod keymap;
 pub mod looks;
 pub mod message;
 pub mod model;
+mod mouse;
 mod navigate;
+pub mod orders;
 pub mod overlays;
+mod perform;
+pub mod place;
+pub mod rows;
 pub mod screens;
+pub mod sequences;
 mod terminal;
 #[cfg(test)]
 mod tests;
@@ -30,10 +40,12 @@ pub mod theme;
 pub mod update;
 pub mod verbs;
 pub mod view;
+mod watched;
 pub mod widgets;
 
 use std::fmt;
 use std::io;
+use std::panic::PanicHookInfo;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,10 +53,12 @@ use tokio::sync::{mpsc, watch};
 
 pub use self::actions::key_table;
 pub use self::looks::Looks;
+pub use self::sequences::Surroundings;
 pub use self::theme::{Background, Colour};
 pub use self::view::snapshot;
 use crate::session::Clock;
 use crate::session::command::{Command, Outcome};
+use crate::session::questions::{Answer, Question};
 use crate::session::view::FleetView;
 
 /// How the console starts.
@@ -64,6 +78,40 @@ pub struct Options {
     pub background: Background,
     /// Themes, keys and switches; what the channel holds later is taken over while the console runs.
     pub looks: watch::Receiver<Arc<Looks>>,
+    /// Whether the terminal may be asked which ground it has.
+    pub ask_background: bool,
+    /// Takes the mouse.
+    pub mouse: bool,
+    /// What the terminal is, as far as its environment says.
+    pub surroundings: Surroundings,
+    /// The operator's editor, with its first arguments.
+    pub editor: String,
+    /// Writes the report of a panic.
+    pub crash: Option<Crash>,
+}
+
+/// Writes the report of a panic: given what panicked and the last frame, it answers with the report's
+/// text and the path of its file, which is empty where none could be written.
+#[derive(Clone)]
+pub struct Crash(Arc<Report>);
+
+type Report = dyn Fn(&PanicHookInfo<'_>, &str) -> (String, String) + Send + Sync;
+
+impl Crash {
+    /// One that is written like this.
+    pub fn new(report: impl Fn(&PanicHookInfo<'_>, &str) -> (String, String) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(report))
+    }
+
+    fn report(&self, info: &PanicHookInfo<'_>, frame: &str) -> (String, String) {
+        (self.0)(info, frame)
+    }
+}
+
+impl fmt::Debug for Crash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Crash").finish_non_exhaustive()
+    }
 }
 
 impl Default for Options {
@@ -76,6 +124,11 @@ impl Default for Options {
             arm_for: looks::ARM_FOR,
             background: Background::default(),
             looks: looks::fixed(Looks::default()),
+            ask_background: false,
+            mouse: true,
+            surroundings: Surroundings::default(),
+            editor: "vi".into(),
+            crash: None,
         }
     }
 }
@@ -90,6 +143,10 @@ pub struct Port {
     pub clock: Clock,
     /// Takes a command and returns the number that its outcomes carry. Must not block.
     pub send: Box<dyn Fn(Command) -> u64 + Send>,
+    /// What questions are answered with.
+    pub answers: mpsc::UnboundedReceiver<Answer>,
+    /// Takes a question. Must not block.
+    pub ask: Box<dyn Fn(Question) + Send>,
 }
 
 impl fmt::Debug for Port {
@@ -113,18 +170,18 @@ pub enum UiError {
     /// The terminal cannot be set up or read.
     #[error("cannot use the terminal: {0}; run it in a terminal, or use `--snapshot fleet` for one frame as text")]
     Terminal(#[source] io::Error),
-    /// Something in this process panicked; the terminal was given back for its report.
-    #[error("a part of Pilothouse panicked, see above")]
-    Panicked,
     /// A frame cannot be drawn.
     #[error("cannot draw: {0}")]
     Draw(String),
     /// A snapshot of something that is no screen.
-    #[error("`{0}` is no screen: write fleet, help or canary/CONTEXT/NAMESPACE/NAME")]
+    #[error("`{0}` is no screen: write {written}", written = address::WRITTEN)]
     NoSuchScreen(String),
     /// A snapshot of a canary that the fleet does not have.
     #[error("no canary {0} is known; `pilothouse status` lists them")]
     NoSuchCanary(String),
+    /// A snapshot of a context that the fleet does not have.
+    #[error("no context {0} is known; `pilothouse status` lists them")]
+    NoSuchContext(String),
 }
 
 /// Runs the console until the operator leaves or a signal ends it. The terminal is given back on every

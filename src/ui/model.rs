@@ -1,65 +1,27 @@
 //! Everything the console knows: plain data, changed by `update` alone and drawn by `view` alone.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::Options;
-use super::actions::Screen;
-use super::attention::{self, RowKey, Wanted};
+use super::address::Address;
+use super::attention;
 use super::keymap::{Key, Keymap};
 use super::looks::Looks;
+use super::orders::{Delayed, Undo};
 use super::overlays::Overlay;
+use super::place::{Place, Sort};
+use super::rows::filter::Filter;
+use super::rows::{self, Row, RowKey};
 use super::screens::fleet;
 use super::theme::{Background, Role, Theme};
+use super::widgets::glyph::State;
 use crate::domain::target::Target;
 use crate::session::command::Outcome;
+use crate::session::questions::LogLine;
 use crate::session::view::{CanaryView, ContextView, FleetView, Link};
-
-/// Where the console is; also what the prompt and `--snapshot` take.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
-    /// Every provider and its canaries.
-    Fleet,
-    /// One canary.
-    Canary(Target),
-    /// The generated help.
-    Help,
-}
-
-impl Address {
-    /// Reads `fleet`, `help`, `canary/CONTEXT/NAMESPACE/NAME`.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "fleet" => Some(Self::Fleet),
-            "help" => Some(Self::Help),
-            _ => text.strip_prefix("canary/")?.parse().ok().map(Self::Canary),
-        }
-    }
-
-    /// The screen that shows it.
-    #[must_use]
-    pub const fn screen(&self) -> Screen {
-        match self {
-            Self::Fleet => Screen::Fleet,
-            Self::Canary(_) => Screen::Canary,
-            Self::Help => Screen::Help,
-        }
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Fleet => f.write_str("fleet"),
-            Self::Help => f.write_str("help"),
-            Self::Canary(target) => write!(f, "canary/{target}"),
-        }
-    }
-}
 
 /// A line of news above the footer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +39,8 @@ pub struct Toast {
 pub struct Sent {
     /// What was asked, in words.
     pub label: String,
+    /// Commands of one confirmation share it.
+    pub batch: u64,
     /// When.
     pub at: Timestamp,
     /// The last outcome for each target.
@@ -84,7 +48,22 @@ pub struct Sent {
 }
 
 /// Commands remembered.
-const REMEMBERED: usize = 64;
+const REMEMBERED: usize = 256;
+
+/// What the rows on the screen were gathered from; the same again gives the same rows.
+#[derive(Clone, Debug, PartialEq)]
+struct Gathered {
+    address: Address,
+    scope: BTreeSet<String>,
+    filter: Filter,
+    trouble_only: bool,
+    sort: Sort,
+    room: usize,
+    log: Option<u64>,
+    findings: usize,
+    /// Only where the filter counts time.
+    at: Option<Timestamp>,
+}
 
 /// The state of the console.
 #[expect(clippy::struct_excessive_bools, reason = "each one is a fact of its own; no two of them make one state")]
@@ -106,26 +85,21 @@ pub struct Model {
     pub view: Arc<FleetView>,
     /// Contexts that the console is narrowed to; empty is all.
     pub scope: BTreeSet<String>,
-    /// Words that rows of the fleet must hold.
-    pub filter: String,
-    /// The filter is being typed.
-    pub filtering: bool,
-    /// Only what needs a look.
-    pub trouble_only: bool,
     /// Where the console is.
     pub address: Address,
+    /// Cursor, filter, order and marks there.
+    pub place: Place,
+    /// The same of addresses left behind.
+    pub kept: BTreeMap<Address, Place>,
+    /// The rows on the screen, gathered from the view as it is.
+    pub rows: Vec<Row>,
+    gathered: Option<(Arc<FleetView>, Gathered)>,
+    /// The filter is being typed.
+    pub filtering: bool,
     /// Where it was, newest last.
     pub earlier: Vec<Address>,
     /// Where it was before going back, newest last.
     pub later: Vec<Address>,
-    /// The row under the cursor.
-    pub selection: Option<RowKey>,
-    /// The operator moved the cursor; until then it stays on the row that needs a look most.
-    pub moved: bool,
-    /// Contexts marked for a bump.
-    pub marks: BTreeSet<String>,
-    /// First row shown of a screen that scrolls.
-    pub scroll: usize,
     /// Until when verbs may be sent.
     pub armed_until: Option<Timestamp>,
     /// What lies over the screen.
@@ -140,6 +114,18 @@ pub struct Model {
     pub sent: VecDeque<(u64, Sent)>,
     /// Outcomes that came before the number they belong to was known here.
     pub early: Vec<Outcome>,
+    /// The number of the last confirmation.
+    pub batch: u64,
+    /// What is confirmed and still waits to go out, so that it can be taken back.
+    pub delayed: Vec<Delayed>,
+    /// What `z` would undo of what went out.
+    pub undo: Option<Undo>,
+    /// Canaries to tell about, with the state they were told in.
+    pub watched: BTreeMap<Target, State>,
+    /// The log of the engine as last read, oldest first.
+    pub log: Vec<LogLine>,
+    /// Numbers and texts of the log, for the filter.
+    pub log_index: Vec<(u64, String)>,
     /// One `ctrl-c` was pressed just now.
     pub interrupted: bool,
     /// The key before this one completed a confirmation; an Enter typed after it is meant for that.
@@ -164,16 +150,14 @@ impl Model {
             size,
             view: Arc::default(),
             scope,
-            filter: String::new(),
-            filtering: false,
-            trouble_only: false,
             address: Address::Fleet,
+            place: Place::default(),
+            kept: BTreeMap::new(),
+            rows: Vec::new(),
+            gathered: None,
+            filtering: false,
             earlier: Vec::new(),
             later: Vec::new(),
-            selection: None,
-            moved: false,
-            marks: BTreeSet::new(),
-            scroll: 0,
             armed_until: None,
             overlay: None,
             deaf_until: None,
@@ -181,6 +165,12 @@ impl Model {
             toast,
             sent: VecDeque::new(),
             early: Vec::new(),
+            batch: 0,
+            delayed: Vec::new(),
+            undo: None,
+            watched: BTreeMap::new(),
+            log: Vec::new(),
+            log_index: Vec::new(),
             interrupted: false,
             just_confirmed: false,
             ended: false,
@@ -211,21 +201,55 @@ impl Model {
         self.armed_until.map_or(0, |until| until.as_second() - self.now.as_second()).max(0)
     }
 
-    /// Rows of the fleet, as filtered and narrowed.
+    /// Gathers the rows of the screen, where anything that they depend on has changed.
+    pub fn gather(&mut self) {
+        let place = &self.place;
+        let from = Gathered {
+            address: self.address.clone(),
+            scope: self.scope.clone(),
+            filter: place.filter.clone(),
+            trouble_only: place.trouble_only,
+            sort: place.sort,
+            room: fleet::table_height(self.size),
+            log: self.log.last().map(|line| line.number),
+            findings: 0,
+            at: place.filter.counts_time().then_some(self.now),
+        };
+        if self.gathered.as_ref().is_some_and(|(view, known)| Arc::ptr_eq(view, &self.view) && *known == from) {
+            return;
+        }
+        let wanted = rows::Wanted {
+            view: &self.view,
+            scope: &self.scope,
+            place,
+            now: self.now,
+            room: from.room,
+            log: &self.log_index,
+            findings: from.findings,
+        };
+        self.rows = rows::of(&self.address, &wanted);
+        self.gathered = Some((Arc::clone(&self.view), from));
+    }
+
+    /// Goes to an address, as it was left, and returns the one that was left now.
+    pub fn switch(&mut self, to: Address) -> Address {
+        let place = self.kept.remove(&to).unwrap_or_default();
+        let left = std::mem::replace(&mut self.address, to);
+        self.kept.insert(left.clone(), std::mem::replace(&mut self.place, place));
+        left
+    }
+
+    /// The place of the cursor among the rows.
     #[must_use]
-    pub fn rows(&self) -> Vec<RowKey> {
-        let wanted =
-            Wanted { scope: &self.scope, filter: &self.filter, trouble_only: self.trouble_only, room: fleet::table_height(self.size) };
-        attention::rows(&self.view, &wanted)
+    pub fn cursor(&self) -> usize {
+        let selection = self.place.selection.as_ref();
+        selection.and_then(|key| self.rows.iter().position(|row| row.key == *key)).unwrap_or(0)
     }
 
     /// The canary that a verb would act on: the one of the screen, or of the row under the cursor.
     #[must_use]
     pub fn target(&self) -> Option<&Target> {
-        match (&self.address, &self.selection) {
-            (Address::Canary(target), _) | (Address::Fleet, Some(RowKey::Canary(target))) => Some(target),
-            _ => None,
-        }
+        self.address.target().or_else(|| self.place.selection.as_ref().and_then(RowKey::target))
     }
 
     /// That canary, with its context.
@@ -238,11 +262,28 @@ impl Model {
     /// The context of the screen or of the row under the cursor.
     #[must_use]
     pub fn context(&self) -> Option<&ContextView> {
-        match (&self.address, &self.selection) {
-            (Address::Canary(target), _) => self.view.context(&target.context),
-            (Address::Fleet, Some(row)) => self.view.context(row.context()),
-            _ => None,
-        }
+        let name = self.address.context().or_else(|| self.place.selection.as_ref().and_then(RowKey::context))?;
+        self.view.context(name)
+    }
+
+    /// Contexts of the marked rows.
+    #[must_use]
+    pub fn marked_contexts(&self) -> BTreeSet<&str> {
+        self.place.marks.iter().filter_map(RowKey::context).collect()
+    }
+
+    /// Canaries and gates that are marked; empty where nothing but providers is.
+    #[must_use]
+    pub fn marked_targets(&self) -> Vec<(&Target, Option<&str>)> {
+        self.place
+            .marks
+            .iter()
+            .filter_map(|key| match key {
+                RowKey::Canary(target) => Some((target, None)),
+                RowKey::Gate(target, gate) => Some((target, Some(gate.as_str()))),
+                _ => None,
+            })
+            .collect()
     }
 
     /// Contexts inside the scope.
@@ -257,8 +298,8 @@ impl Model {
     }
 
     /// Notes that a command went out under a number.
-    pub fn note_sent(&mut self, id: u64, label: String) {
-        self.sent.push_back((id, Sent { label, at: self.now, outcomes: BTreeMap::new() }));
+    pub fn note_sent(&mut self, id: u64, label: String, batch: u64) {
+        self.sent.push_back((id, Sent { label, batch, at: self.now, outcomes: BTreeMap::new() }));
         if self.sent.len() > REMEMBERED {
             self.sent.pop_front();
         }
@@ -268,7 +309,7 @@ impl Model {
     #[must_use]
     pub fn counts_seconds(&self) -> bool {
         let timed_toast = self.toast.as_ref().is_some_and(|toast| toast.until.is_some());
-        if timed_toast || self.armed() || self.interrupted {
+        if timed_toast || self.armed() || self.interrupted || !self.delayed.is_empty() {
             return true;
         }
         let ages = |canary: &CanaryView| {
@@ -276,12 +317,16 @@ impl Model {
             let young = canary.since.is_some_and(|since| self.now.as_second() - since.as_second() < 120);
             due || young
         };
+        let of_context = |context: &ContextView| {
+            matches!(context.link, Link::Connecting { .. }) || (context.link.is_live() && context.canaries.iter().any(ages))
+        };
         match &self.address {
-            Address::Help => false,
+            Address::Help | Address::Versions | Address::Why(_) | Address::Events => false,
+            Address::Log => true,
             Address::Canary(_) => self.subject().is_some_and(|(_, canary)| ages(canary)),
-            Address::Fleet => self.visible().any(|context| {
-                matches!(context.link, Link::Connecting { .. }) || (context.link.is_live() && context.canaries.iter().any(ages))
-            }),
+            Address::Provider(context) => self.view.context(context).is_some_and(of_context),
+            Address::Gates => self.rows.iter().any(|row| row.canary(&self.view).is_some_and(|(_, canary)| ages(canary))),
+            Address::Fleet => self.visible().any(of_context),
         }
     }
 }

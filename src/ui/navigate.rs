@@ -1,12 +1,16 @@
-//! Moving about: the cursor, the history of screens, the scope. Nothing here asks or sends.
+//! Moving about: the cursor, marks, the history of screens, the scope. Nothing here asks or sends.
 
 use std::collections::BTreeSet;
 
-use super::attention::{self, RowKey};
-use super::model::{Address, Model};
-use super::screens::{self, fleet};
+use super::address::Address;
+use super::attention;
+use super::model::Model;
+use super::place::Place;
+use super::rows::RowKey;
+use super::rows::filter::Filter;
+use super::screens::{self, fleet, gates};
 use super::theme::Role;
-use crate::domain::target::Target;
+use super::widgets::glyph::State;
 
 /// Rows of a page of the present screen.
 pub(super) fn page(model: &Model) -> isize {
@@ -17,93 +21,135 @@ pub(super) fn page(model: &Model) -> isize {
     isize::try_from(rows.max(2) - 1).unwrap_or(1)
 }
 
-/// Moves the cursor of the fleet, or scrolls another screen.
+/// Moves the cursor of a list, or scrolls another screen.
 pub(super) fn move_by(model: &mut Model, by: isize) {
-    if model.address != Address::Fleet {
+    if model.rows.is_empty() {
         let last = screens::scroll_limit(model);
-        model.scroll = model.scroll.min(last).saturating_add_signed(by).min(last);
+        model.place.scroll = model.place.scroll.min(last).saturating_add_signed(by).min(last);
         return;
     }
-    let rows = model.rows();
-    let here = model.selection.as_ref().and_then(|row| rows.iter().position(|other| other == row)).unwrap_or(0);
-    let to = here.saturating_add_signed(by).min(rows.len().saturating_sub(1));
-    model.selection = rows.get(to).cloned();
-    model.moved = true;
+    let to = model.cursor().saturating_add_signed(by).min(model.rows.len() - 1);
+    model.place.selection = model.rows.get(to).map(|row| row.key.clone());
+    // On the last line of the log the cursor stays with what is new.
+    model.place.moved = model.address != Address::Log || to + 1 < model.rows.len();
 }
 
-/// Opens the canary under the cursor, or the worst one of the provider under it.
+/// Opens what is under the cursor.
 pub(super) fn open(model: &mut Model) {
-    let target = match &model.selection {
-        Some(RowKey::Canary(target)) => Some(target.clone()),
-        Some(RowKey::Context(name)) => model.view.context(name).and_then(|context| {
-            let worst = context.canaries.iter().min_by_key(|canary| attention::own_state(canary))?;
-            Some(Target::new(name, &worst.key))
-        }),
-        None => None,
-    };
-    match (target, model.context().map(|context| context.provider.clone())) {
-        (Some(target), _) => go(model, Address::Canary(target)),
-        (None, Some(provider)) => model.say(Role::Warn, format!("{provider} has no canary to open")),
-        (None, None) => {}
+    let Some(key) = model.place.selection.clone() else { return };
+    match key {
+        RowKey::Context(name) => go(model, Address::Provider(name)),
+        RowKey::Canary(target) | RowKey::Gate(target, _) | RowKey::Event(target, ..) => go(model, Address::Canary(target)),
+        RowKey::Sync(_) => go(model, Address::Versions),
+        // The fleet, narrowed to those that have it.
+        RowKey::Ref(name) => {
+            go(model, Address::Fleet);
+            model.place = Place { filter: Filter::new(format!("ref={name}")), ..Place::default() };
+        }
+        RowKey::Finding(_) | RowKey::Line(_) => {}
     }
 }
 
 /// Goes to an address, where that is in scope and known.
 pub(super) fn go(model: &mut Model, address: Address) {
-    if let Address::Canary(target) = &address {
-        if !attention::in_scope(&model.scope, &target.context) {
-            model.say(Role::Warn, format!("{} is out of scope: press 0 first", target.context));
+    if let Some(context) = address.context() {
+        if !attention::in_scope(&model.scope, context) {
+            model.say(Role::Warn, format!("{context} is out of scope: press 0 first"));
             return;
         }
-        if model.view.canary(target).is_none() {
-            model.say(Role::Warn, format!("no canary {target} is known"));
+        let missing = match address.target() {
+            Some(target) => model.view.canary(target).is_none().then(|| format!("no canary {target} is known")),
+            None => model.view.context(context).is_none().then(|| format!("no context {context} is known")),
+        };
+        if let Some(missing) = missing {
+            model.say(Role::Warn, missing);
             return;
         }
-        model.selection = Some(RowKey::Canary(target.clone()));
-        model.moved = true;
     }
     if model.address != address {
-        let before = std::mem::replace(&mut model.address, address);
+        let before = model.switch(address);
         model.earlier.push(before);
         model.later.clear();
-        model.scroll = 0;
     }
 }
 
 /// Goes to where the console came from.
 pub(super) fn back(model: &mut Model) {
     let to = model.earlier.pop().unwrap_or(Address::Fleet);
-    let before = std::mem::replace(&mut model.address, to);
-    model.later.push(before);
-    model.scroll = 0;
+    if to != model.address {
+        let before = model.switch(to);
+        model.later.push(before);
+    }
 }
 
 /// Undoes going back.
 pub(super) fn forward(model: &mut Model) {
     if let Some(to) = model.later.pop() {
-        let before = std::mem::replace(&mut model.address, to);
+        let before = model.switch(to);
         model.earlier.push(before);
-        model.scroll = 0;
     }
 }
 
-/// Drops the first of: news, marks, filter, trouble only.
+/// Drops the first of: news, marks, filter, trouble only; with nothing to drop, goes back.
 pub(super) fn clear(model: &mut Model) {
+    let place = &mut model.place;
     if model.toast.take().is_some() {
-    } else if !model.marks.is_empty() {
-        model.marks.clear();
-    } else if !model.filter.is_empty() {
-        model.filter.clear();
-    } else {
-        model.trouble_only = false;
+    } else if !place.marks.is_empty() {
+        place.marks.clear();
+    } else if !place.filter.text().is_empty() {
+        place.filter = Filter::default();
+    } else if place.trouble_only {
+        place.trouble_only = false;
+    } else if model.address != Address::Fleet {
+        back(model);
     }
 }
 
-/// Marks the provider under the cursor, or takes the mark off.
+/// Marks the row under the cursor, or takes the mark off.
 pub(super) fn mark(model: &mut Model) {
-    let Some(context) = model.selection.as_ref().map(|row| row.context().to_string()) else { return };
-    if !model.marks.remove(&context) {
-        model.marks.insert(context);
+    let Some(key) = model.place.selection.clone() else { return };
+    if let RowKey::Sync(_) = key {
+        return;
+    }
+    if !model.place.marks.remove(&key) {
+        model.place.marks.insert(key.clone());
+    }
+    model.place.range_from = Some(key);
+}
+
+/// Marks the rows between the last mark and the cursor that are of its kind.
+pub(super) fn mark_range(model: &mut Model) {
+    let here = model.cursor();
+    let from = model.place.range_from.as_ref().and_then(|key| model.rows.iter().position(|row| row.key == *key)).unwrap_or(here);
+    let Some(kind) = model.rows.get(from).map(|row| std::mem::discriminant(&row.key)) else { return };
+    let between = &model.rows[from.min(here)..=from.max(here)];
+    let keys: Vec<RowKey> = between.iter().filter(|row| std::mem::discriminant(&row.key) == kind).map(|row| row.key.clone()).collect();
+    model.place.marks.extend(keys);
+}
+
+/// Marks every row of the kind under the cursor; of gates those alone that nothing speaks against.
+pub(super) fn mark_all(model: &mut Model) {
+    let Some(kind) = model.place.selection.as_ref().map(std::mem::discriminant) else { return };
+    let mut left_out = 0;
+    let mut keys = Vec::new();
+    for row in model.rows.iter().filter(|row| std::mem::discriminant(&row.key) == kind) {
+        let safe = match &row.key {
+            RowKey::Gate(target, _) => gates::doubt(model, target).is_none(),
+            RowKey::Canary(_) => {
+                row.canary(&model.view).is_some_and(|(context, canary)| attention::canary_state(context, canary) != State::Gone)
+            }
+            RowKey::Sync(_) => false,
+            _ => true,
+        };
+        if safe {
+            keys.push(row.key.clone());
+        } else {
+            left_out += 1;
+        }
+    }
+    model.place.marks.extend(keys);
+    if left_out > 0 {
+        model.say(Role::Warn, format!("{left_out} left out: something speaks against them; space marks one all the same"));
     }
 }
 

@@ -1,73 +1,312 @@
 //! The terminal itself: entered once, and left as it was found on every way out.
 
-use std::io;
-use std::sync::Arc;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd as _;
+use std::panic::PanicHookInfo;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
 
-use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
-use crossterm::execute;
-use ratatui::DefaultTerminal;
+use crossterm::event::EventStream;
+use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
+use futures::StreamExt as _;
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+use ratatui::buffer::Buffer;
+use rustix::process::{Signal, getpid, getppid, getsid, kill_current_process_group, kill_process};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
+
+use super::host::{Happening, Host};
+use super::sequences::{FRAME_BEGINS, FRAME_ENDS, MOUSE_OFF, MOUSE_ON, PASTE_OFF, PASTE_ON, TITLE_BACK, TITLE_KEPT};
+use super::{Crash, Options, view};
+
+const ALTERNATE: &str = "\x1b[?1049h\x1b[?25l";
+const OWN: &str = "\x1b[?1049l\x1b[?25h";
+/// A stop that was not followed by going on did not happen.
+const STOPPED: Duration = Duration::from_secs(2);
+
+/// Everything that leaves for the terminal: held back until a frame is whole, then written at once.
+#[derive(Clone, Debug)]
+pub(super) struct Out(Arc<Mutex<Held>>);
+
+#[derive(Debug)]
+struct Held {
+    file: File,
+    bytes: Vec<u8>,
+    holding: bool,
+}
+
+impl Out {
+    fn new(file: File) -> Self {
+        Self(Arc::new(Mutex::new(Held { file, bytes: Vec::with_capacity(1 << 16), holding: false })))
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Held) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn hold(&self) {
+        self.with(|held| {
+            held.holding = true;
+            held.bytes.extend_from_slice(FRAME_BEGINS.as_bytes());
+        });
+    }
+
+    /// Ends what [`Out::hold`] began, and tells its length.
+    fn show(&self) -> io::Result<usize> {
+        self.with(|held| {
+            held.holding = false;
+            held.bytes.extend_from_slice(FRAME_ENDS.as_bytes());
+            let length = held.bytes.len();
+            held.go().map(|()| length)
+        })
+    }
+}
+
+impl Held {
+    fn go(&mut self) -> io::Result<()> {
+        let done = self.file.write_all(&self.bytes);
+        self.bytes.clear();
+        done
+    }
+}
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.with(|held| held.bytes.extend_from_slice(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.with(|held| if held.holding { Ok(()) } else { held.go() })
+    }
+}
 
 /// The terminal while the console has it. Dropping it gives it back.
 #[derive(Debug)]
-pub struct Screen {
-    /// What frames are drawn on.
-    pub terminal: DefaultTerminal,
-    panic: Arc<Panic>,
+pub(super) struct Screen {
+    terminal: Terminal<CrosstermBackend<Out>>,
+    out: Out,
+    input: Option<EventStream>,
+    stops: tokio::signal::unix::Signal,
+    continues: tokio::signal::unix::Signal,
+    /// How the terminal was found, for programs that leave it otherwise.
+    found: Option<Termios>,
+    mouse: bool,
+    bare: bool,
+    guard: Arc<Guard>,
 }
 
-/// Whether anything in this process panicked: the hook has given the terminal back by then.
-#[derive(Debug, Default)]
-pub struct Panic {
-    happened: AtomicBool,
+/// What a panic needs to know, in whatever thread it comes.
+#[derive(Debug)]
+pub(super) struct Guard {
+    /// The thread that draws: its panic ends the console, another one's does not.
+    drawing: ThreadId,
+    /// The terminal is ours.
+    entered: AtomicBool,
+    crash: Option<Crash>,
+    out: Out,
+    bare: bool,
+    last: Mutex<Buffer>,
+    reports: Mutex<Vec<String>>,
     news: Notify,
 }
 
-impl Panic {
-    /// Resolves once something panicked, in whatever task.
-    pub async fn happened(&self) {
-        self.news.notified().await;
+impl Guard {
+    /// The path of the report of a panic outside of this task, once there is one.
+    pub(super) async fn broken(&self) -> String {
+        loop {
+            if let Some(report) = self.reports.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+                return report;
+            }
+            self.news.notified().await;
+        }
+    }
+
+    /// Keeps a frame, in case that it is the last one.
+    pub(super) fn keep(&self, frame: &Buffer) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.area = frame.area;
+        last.content.clone_from(&frame.content);
+    }
+
+    fn give_back(&self) -> io::Result<()> {
+        if !self.entered.swap(false, Ordering::SeqCst) {
+            return Ok(());
+        }
+        let title = if self.bare { "" } else { TITLE_BACK };
+        let raw = disable_raw_mode();
+        self.out.with(|held| {
+            held.holding = false;
+            held.bytes.clear();
+            let all = format!("{FRAME_ENDS}{MOUSE_OFF}{PASTE_OFF}{title}{OWN}");
+            held.bytes.extend_from_slice(all.as_bytes());
+            held.go()
+        })?;
+        raw
+    }
+
+    fn on_panic(&self, info: &PanicHookInfo<'_>, otherwise: &(dyn Fn(&PanicHookInfo<'_>) + Send + Sync)) {
+        let here = thread::current().id() == self.drawing;
+        if here {
+            // Nothing better can be done with an error in the middle of a panic.
+            let _ = self.give_back();
+        }
+        let Some(crash) = &self.crash else { return otherwise(info) };
+        // A frame is kept between draws: nobody holds this lock and panics.
+        let frame = self.last.try_lock().map(|last| view::text(&last)).unwrap_or_default();
+        let (text, path) = crash.report(info, &frame);
+        if here || !self.entered.load(Ordering::SeqCst) {
+            let _ = writeln!(io::stderr(), "{text}\n{}", if path.is_empty() { String::new() } else { format!("report: {path}") });
+        } else {
+            self.reports.lock().unwrap_or_else(PoisonError::into_inner).push(path);
+            self.news.notify_one();
+        }
     }
 }
 
 impl Screen {
-    /// Raw mode, alternate screen, bracketed paste; a panic gives all of them back before it is reported.
+    /// Raw mode, alternate screen, bracketed paste, mouse; a panic gives all of them back before it is reported.
     ///
     /// # Errors
     /// Where standard output is no terminal.
-    pub fn enter() -> io::Result<Self> {
-        let terminal = ratatui::try_init()?;
-        let panic = Arc::new(Panic::default());
-        let (report, told) = (std::panic::take_hook(), Arc::clone(&panic));
-        std::panic::set_hook(Box::new(move |info| {
-            // Nothing better can be done with an error in the middle of a panic.
-            let _ = execute!(io::stdout(), DisableBracketedPaste);
-            told.happened.store(true, Ordering::SeqCst);
-            report(info);
-            told.news.notify_one();
-        }));
-        let screen = Self { terminal, panic };
-        execute!(io::stdout(), EnableBracketedPaste)?;
+    pub(super) fn enter(options: &Options) -> io::Result<Self> {
+        let stops = signal(SignalKind::from_raw(Signal::TSTP.as_raw()))?;
+        let continues = signal(SignalKind::from_raw(Signal::CONT.as_raw()))?;
+        // Standard output of Rust breaks a frame at its lines; a file of the same terminal does not.
+        let out = Out::new(File::from(io::stdout().as_fd().try_clone_to_owned()?));
+        let bare = options.surroundings.bare;
+        let guard = Arc::new(Guard {
+            drawing: thread::current().id(),
+            entered: AtomicBool::new(false),
+            crash: options.crash.clone(),
+            out: out.clone(),
+            bare,
+            last: Mutex::new(Buffer::empty(ratatui::layout::Rect::ZERO)),
+            reports: Mutex::new(Vec::new()),
+            news: Notify::new(),
+        });
+        let mut screen = Self {
+            terminal: Terminal::new(CrosstermBackend::new(out.clone()))?,
+            out,
+            input: None,
+            stops,
+            continues,
+            found: tcgetattr(io::stdin()).ok(),
+            mouse: options.mouse,
+            bare,
+            guard: Arc::clone(&guard),
+        };
+        let otherwise = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| guard.on_panic(info, &*otherwise)));
+        screen.take()?;
         Ok(screen)
     }
 
-    /// Tells of panics, also of those in other tasks, after which nothing may be drawn.
-    #[must_use]
-    pub fn panic(&self) -> Arc<Panic> {
-        Arc::clone(&self.panic)
+    /// What a panic needs to know.
+    pub(super) fn guard(&self) -> Arc<Guard> {
+        Arc::clone(&self.guard)
+    }
+
+    fn take(&mut self) -> io::Result<()> {
+        enable_raw_mode()?;
+        self.guard.entered.store(true, Ordering::SeqCst);
+        let mouse = if self.mouse { MOUSE_ON } else { "" };
+        let title = if self.bare { "" } else { TITLE_KEPT };
+        write!(self.out, "{title}{ALTERNATE}{PASTE_ON}{mouse}")?;
+        self.out.flush()?;
+        self.input = Some(EventStream::new());
+        Ok(())
+    }
+}
+
+impl Host for Screen {
+    type Backend = CrosstermBackend<Out>;
+
+    fn terminal(&mut self) -> &mut Terminal<Self::Backend> {
+        &mut self.terminal
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Happening>> {
+        if self.stops.poll_recv(context).is_ready() {
+            return Poll::Ready(Ok(Happening::Stop));
+        }
+        if self.continues.poll_recv(context).is_ready() {
+            return Poll::Ready(Ok(Happening::Continued));
+        }
+        match &mut self.input {
+            Some(input) => input.poll_next_unpin(context).map(|read| match read {
+                Some(read) => read.map(Happening::Input),
+                None => Ok(Happening::Gone),
+            }),
+            // Another program has the terminal, and its input.
+            None => Poll::Pending,
+        }
+    }
+
+    fn hold(&mut self) {
+        self.out.hold();
+    }
+
+    fn show(&mut self) -> io::Result<usize> {
+        self.out.show()
+    }
+
+    fn say(&mut self, sequence: &str) -> io::Result<()> {
+        self.out.write_all(sequence.as_bytes())?;
+        self.out.flush()
+    }
+
+    fn mouse(&mut self, take: bool) -> io::Result<()> {
+        self.mouse = take;
+        self.say(if take { MOUSE_ON } else { MOUSE_OFF })
+    }
+
+    fn leave(&mut self) -> io::Result<()> {
+        // Its thread would read what is typed for the next program.
+        self.input = None;
+        self.guard.give_back()
+    }
+
+    fn enter(&mut self) -> io::Result<()> {
+        self.input = None;
+        if self.guard.entered.swap(false, Ordering::SeqCst) {
+            disable_raw_mode()?;
+        }
+        if let Some(found) = &self.found {
+            // What the next program left behind must not be what we give back at the end.
+            tcsetattr(io::stdin(), OptionalActions::Drain, found)?;
+        }
+        self.take()
+    }
+
+    fn may_stop(&self) -> bool {
+        // Only a shell in the same session, outside of our job, can continue it.
+        let session = getsid(None).ok();
+        let parent = getppid();
+        session != Some(getpid()) && parent.and_then(|parent| getsid(Some(parent)).ok()) == session
+    }
+
+    async fn stop(&mut self, whole_job: bool) -> io::Result<()> {
+        if whole_job {
+            kill_current_process_group(Signal::STOP)?;
+        } else {
+            kill_process(getpid(), Signal::STOP)?;
+        }
+        // The process may run for a moment before it stops.
+        let _ = tokio::time::timeout(STOPPED, self.continues.recv()).await;
+        Ok(())
     }
 }
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // Leaving twice would put the cursor over the report.
-        if self.panic.happened.load(Ordering::SeqCst) {
-            return;
-        }
         // A terminal that is gone cannot be given back, and there is nobody to tell.
-        let _ = execute!(io::stdout(), DisableBracketedPaste);
-        let _ = self.terminal.show_cursor();
-        let _ = ratatui::try_restore();
+        let _ = self.leave();
     }
 }

@@ -39,13 +39,15 @@ pub fn possible(model: &Model, id: Id) -> Result<(), String> {
     match id {
         Id::Bump => bump::entries(model).map(|_| ()),
         Id::Sync => {
-            let context = model.context().ok_or("nothing is selected")?;
-            reachable(model, context)?;
-            match &context.sync {
-                Some(_) => Ok(()),
-                None => Err(format!("{} has no repository to sync", context.provider)),
-            }
+            let marked = model.marked_contexts();
+            let contexts: Vec<&ContextView> = if marked.is_empty() {
+                vec![model.context().ok_or("nothing is selected: move to a provider first")?]
+            } else {
+                marked.into_iter().filter_map(|name| model.view.context(name)).collect()
+            };
+            contexts.into_iter().try_for_each(|context| syncable(model, context))
         }
+        Id::Stop | Id::Undo => Ok(()),
         _ if writes(id) => {
             let Some((context, canary)) = model.subject() else {
                 return Err("a verb acts on one canary: move to its row first".into());
@@ -55,6 +57,27 @@ pub fn possible(model: &Model, id: Id) -> Result<(), String> {
         }
         _ => Ok(()),
     }
+}
+
+fn syncable(model: &Model, context: &ContextView) -> Result<(), String> {
+    reachable(model, context)?;
+    match &context.sync {
+        Some(_) => Ok(()),
+        None => Err(format!("{} has no repository to sync", context.provider)),
+    }
+}
+
+/// Contexts and providers that a sync would mean now: those of the marked rows, or that of the cursor.
+#[must_use]
+pub fn synced(model: &Model) -> Vec<(String, String)> {
+    let marked = model.marked_contexts();
+    let names: Vec<&str> = if marked.is_empty() {
+        model.context().map(|context| context.name.as_str()).into_iter().collect()
+    } else {
+        marked.into_iter().collect()
+    };
+    let contexts = names.into_iter().filter_map(|name| model.view.context(name));
+    contexts.map(|context| (context.name.clone(), context.provider.clone())).collect()
 }
 
 /// Whether the canary takes the verb now.

@@ -9,9 +9,11 @@ use ratatui::layout::{Constraint, Layout};
 use ratatui::text::{Line, Span};
 use ratatui::{Frame, Terminal};
 
+use super::address::Address;
+use super::hits::Hits;
 use super::message::{Event, Message};
-use super::model::{Address, Model};
-use super::screens::{canary, chrome, compact, fleet, help};
+use super::model::Model;
+use super::screens::{canary, chrome, compact, events, fleet, gates, help, log, provider, versions, why};
 use super::theme::{self, Role};
 use super::update::update;
 use super::widgets::text::{cut, width};
@@ -20,19 +22,39 @@ use crate::session::view::FleetView;
 
 /// Draws the model.
 pub fn draw(frame: &mut Frame<'_>, model: &Model) {
+    draw_with(frame, model, &mut Hits::default());
+}
+
+/// Draws the model, and notes what stands where.
+pub fn draw_with(frame: &mut Frame<'_>, model: &Model, hits: &mut Hits) {
     let area = frame.area();
     let columns = usize::from(area.width);
-    let [top, body, status, bottom] =
-        area.layout(&Layout::vertical([Constraint::Length(1), Constraint::Fill(1), Constraint::Length(1), Constraint::Length(1)]));
+    let tabs = u16::from(chrome::has_tabs((area.width, area.height)));
+    let [top, numbers, body, status, bottom] = area.layout(&Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Length(tabs),
+        Constraint::Fill(1),
+        Constraint::Length(1),
+        Constraint::Length(1),
+    ]));
     frame.render_widget(chrome::header(model, columns), top);
+    if tabs > 0 {
+        frame.render_widget(chrome::tabs(model, columns, numbers, hits), numbers);
+    }
     match &model.address {
-        _ if compact::applies((area.width, area.height)) => compact::draw(frame, model, body),
-        Address::Fleet => fleet::draw(frame, model, body),
+        _ if compact::applies((area.width, area.height)) => compact::draw(frame, model, body, hits),
+        Address::Fleet => fleet::draw(frame, model, body, hits),
         Address::Canary(_) => canary::draw(frame, model, body),
+        Address::Provider(_) => provider::draw(frame, model, body, hits),
+        Address::Versions => versions::draw(frame, model, body, hits),
+        Address::Gates => gates::draw(frame, model, body, hits),
+        Address::Events => events::draw(frame, model, body, hits),
+        Address::Log => log::draw(frame, model, body, hits),
+        Address::Why(_) => why::draw(frame, model, body, hits),
         Address::Help => help::draw(frame, model, body),
     }
     frame.render_widget(chrome::status(model, columns, quiet(model, columns)), status);
-    frame.render_widget(chrome::footer(model, columns), bottom);
+    frame.render_widget(chrome::footer(model, columns, bottom, hits), bottom);
     overlays::draw(frame, model);
     model.theme().paint(frame.buffer_mut());
     if model.ascii() {
@@ -44,7 +66,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model) {
 fn quiet(model: &Model, columns: usize) -> Line<'static> {
     let theme = model.theme();
     let small = compact::applies(model.size);
-    if model.address != Address::Fleet || (!small && fleet::has_preview(model, model.rows().len())) {
+    if model.address != Address::Fleet || (!small && fleet::has_preview(model)) {
         return Line::default();
     }
     let why = match (model.context(), model.subject()) {
@@ -55,16 +77,16 @@ fn quiet(model: &Model, columns: usize) -> Line<'static> {
     Line::from(vec![Span::styled(" ", theme.style(Role::Dim)), Span::styled(cut(&why, columns.saturating_sub(2)), theme.style(Role::Dim))])
 }
 
-/// One frame as text: of `fleet`, `help` or `canary/CONTEXT/NAMESPACE/NAME`.
+/// One frame as text, of any [`Address`].
 ///
 /// # Errors
-/// Where the address is none of these, or the fleet has no such canary.
+/// Where the address is none, or the fleet has no such canary or context.
 pub fn snapshot(view: &FleetView, address: &str, width: u16, height: u16, options: &Options, now: Timestamp) -> Result<String, UiError> {
     let address = Address::parse(address).ok_or_else(|| UiError::NoSuchScreen(address.to_string()))?;
-    if let Address::Canary(target) = &address
-        && view.canary(target).is_none()
-    {
-        return Err(UiError::NoSuchCanary(target.to_string()));
+    match (address.target(), address.context()) {
+        (Some(target), _) if view.canary(target).is_none() => return Err(UiError::NoSuchCanary(target.to_string())),
+        (None, Some(context)) if view.context(context).is_none() => return Err(UiError::NoSuchContext(context.to_string())),
+        _ => {}
     }
     let mut model = Model::new(options.clone(), (width, height), now);
     model.address = address;

@@ -12,6 +12,7 @@ mod influxdb;
 mod mask;
 mod newrelic;
 mod prometheus;
+mod range;
 mod stackdriver;
 #[cfg(test)]
 mod testing;
@@ -22,6 +23,7 @@ use url::Url;
 
 use self::call::Call;
 use self::mask::Mask;
+pub use self::range::{can as has_course, range};
 use super::Check;
 use crate::domain::template::{KINDS, MetricProvider};
 use crate::domain::text::clean;

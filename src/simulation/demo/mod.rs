@@ -115,7 +115,7 @@ impl Demo {
             lease_namespace: crate::kubernetes::lease::NAMESPACE.into(),
             drive: options.drive,
             series: true,
-            interactive: false,
+            remember: None,
             in_cluster: false,
             cache: folder.path().join("cache"),
             identity: "demo".into(),

@@ -111,7 +111,7 @@ async fn happen(demo: &Arc<Demo>, site: &Site, telling: u32, beat: Beat) -> Resu
             // A pin is moved in a file and a commit: milliseconds.
             let moved = site.bump(&release(telling, n, demo.seed).tag(), demo.clock.now())?;
             let session = demo.session.as_ref();
-            let sync = session.and_then(|session| session.context(&site.name)).and_then(|context| context.sync.as_ref());
+            let sync = session.and_then(|session| session.context(&site.name)).and_then(|context| context.sync.clone());
             if let (true, Some(sync)) = (moved, sync) {
                 sync.kick.notify_one();
             }

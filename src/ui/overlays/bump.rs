@@ -7,11 +7,13 @@ use ratatui::text::{Line, Span};
 use super::confirm::{fact, field};
 use super::input::Input;
 use super::{Step, dialog, inner_width};
+use crate::session::questions::{PinChange, Question};
 use crate::session::view::{FleetView, RefView};
+use crate::ui::address::Address;
 use crate::ui::attention;
 use crate::ui::keymap::Key;
 use crate::ui::model::Model;
-use crate::ui::theme::Role;
+use crate::ui::theme::{Role, Theme};
 use crate::ui::widgets::text::{ago, cut, cut_middle, fit, short, wrap};
 
 /// One provider of the plan, as it was when the dialog came up.
@@ -26,7 +28,11 @@ pub struct Entry {
     /// Where the pin is written.
     pub place: String,
     /// Canaries that the new ref may set in motion.
-    pub canaries: usize,
+    pub canaries: Vec<String>,
+    /// Whether it is to be bumped.
+    pub chosen: bool,
+    /// What would change in git, once that is known, and for which ref.
+    pub change: Option<(String, Result<PinChange, String>)>,
 }
 
 /// Providers that a bump would mean now: the marked ones, or the one of the row.
@@ -34,13 +40,29 @@ pub struct Entry {
 /// # Errors
 /// A sentence for the operator: which provider cannot be bumped, and why.
 pub fn entries(model: &Model) -> Result<Vec<Entry>, String> {
+    let marked = model.marked_contexts();
     let chosen: Vec<&str> = match model.context() {
-        _ if !model.marks.is_empty() => model.marks.iter().map(String::as_str).collect(),
+        _ if !marked.is_empty() => marked.into_iter().collect(),
+        // Which ones is asked in the dialog.
+        _ if model.address == Address::Versions => {
+            model.visible().filter(|context| context.sync.is_some()).map(|context| context.name.as_str()).collect()
+        }
         Some(context) => vec![&context.name],
         None => return Err("nothing is selected".into()),
     };
+    if chosen.is_empty() {
+        return Err("no provider in scope has a repository that pins a ref".into());
+    }
+    entries_of(model, &chosen)
+}
+
+/// The entries of these contexts.
+///
+/// # Errors
+/// As [`entries`].
+pub fn entries_of(model: &Model, chosen: &[&str]) -> Result<Vec<Entry>, String> {
     let mut out = Vec::new();
-    for name in chosen {
+    for &name in chosen {
         let context = model.view.context(name).ok_or_else(|| format!("{name} is gone"))?;
         let sync = context.sync.as_ref().ok_or_else(|| format!("{} has no repository that pins a ref", context.provider))?;
         // A pin belongs to the provider; it must not reach a cluster that the frame leaves out.
@@ -57,7 +79,9 @@ pub fn entries(model: &Model) -> Result<Vec<Entry>, String> {
             provider: context.provider.clone(),
             pinned: sync.pinned.clone(),
             place: format!("{} · {} · {}", sync.repository, sync.branch, sync.path),
-            canaries: context.canaries.len(),
+            canaries: context.canaries.iter().map(|canary| canary.key.name.clone()).collect(),
+            chosen: true,
+            change: None,
         });
     }
     Ok(out)
@@ -80,6 +104,10 @@ pub struct Bump {
     pub reason: Input,
     /// Keys go to the reason.
     pub in_reason: bool,
+    /// Which providers is being chosen; then the cursor is on one of them.
+    pub which: bool,
+    /// The ref for which plans were asked for.
+    asked: Option<String>,
 }
 
 impl Bump {
@@ -88,20 +116,68 @@ impl Bump {
     pub fn new(plan: Vec<Entry>, wanted: &str) -> Self {
         let mut input = Input::default();
         input.paste(wanted);
-        Self { plan, input, cursor: 0, to: None, typed: Input::default(), reason: Input::default(), in_reason: false }
+        Self {
+            plan,
+            input,
+            cursor: 0,
+            to: None,
+            typed: Input::default(),
+            reason: Input::default(),
+            in_reason: false,
+            which: false,
+            asked: None,
+        }
+    }
+
+    /// The same dialog, asking first which providers are meant: those not at `wanted` are marked.
+    #[must_use]
+    pub fn choosing(mut self, wanted: &str) -> Self {
+        for entry in &mut self.plan {
+            entry.chosen = !wanted.is_empty() && entry.pinned.as_deref() != Some(wanted);
+        }
+        self.which = true;
+        self
+    }
+
+    /// The providers that are to be bumped; those whose repository does not allow it are out.
+    pub fn chosen(&self) -> impl Iterator<Item = &Entry> {
+        self.plan.iter().filter(|entry| entry.chosen && !self.refused(entry))
+    }
+
+    fn refused(&self, entry: &Entry) -> bool {
+        matches!(&entry.change, Some((to, Err(_))) if Some(to) == self.to.as_ref())
+    }
+
+    /// What is to be asked of the session: one plan for each provider, once a ref is chosen.
+    pub fn questions(&mut self) -> Vec<Question> {
+        let Some(to) = self.to.clone().filter(|to| self.asked.as_ref() != Some(to)) else { return Vec::new() };
+        self.asked = Some(to.clone());
+        self.chosen().map(|entry| Question::BumpPlan { provider: entry.provider.clone(), to: to.clone() }).collect()
+    }
+
+    /// Takes the plan of one provider.
+    pub fn planned(&mut self, provider: &str, to: &str, plan: Result<PinChange, String>) {
+        if let Some(entry) = self.plan.iter_mut().find(|entry| entry.provider == provider) {
+            let out = plan.is_err();
+            entry.change = Some((to.to_string(), plan));
+            if out {
+                // What is to be typed counts one less.
+                self.typed = Input::default();
+            }
+        }
     }
 
     /// Names of the providers.
     #[must_use]
     pub fn providers(&self) -> Vec<String> {
-        self.plan.iter().map(|entry| entry.provider.clone()).collect()
+        self.chosen().map(|entry| entry.provider.clone()).collect()
     }
 
     /// The text that proves the intent.
     #[must_use]
     pub fn proof(&self) -> String {
-        match self.plan.as_slice() {
-            [one] => one.provider.clone(),
+        match self.providers().as_slice() {
+            [one] => one.clone(),
             many => format!("bump {}", many.len()),
         }
     }
@@ -128,7 +204,33 @@ impl Bump {
 
     /// Takes a key. While refs are listed Enter chooses one; the plan is confirmed by typing alone.
     pub fn key(&mut self, key: Key, refs: &[RefView]) -> Step {
-        if self.to.is_some() { self.key_in_plan(key) } else { self.key_in_list(key, refs) }
+        match (self.which, self.to.is_some()) {
+            (true, _) => self.key_in_which(key),
+            (false, true) => self.key_in_plan(key),
+            (false, false) => self.key_in_list(key, refs),
+        }
+    }
+
+    fn key_in_which(&mut self, key: Key) -> Step {
+        match key.code {
+            KeyCode::Esc => return Step::Cancel,
+            KeyCode::Down | KeyCode::Char('j') => self.cursor = (self.cursor + 1).min(self.plan.len().saturating_sub(1)),
+            KeyCode::Up | KeyCode::Char('k') => self.cursor = self.cursor.saturating_sub(1),
+            KeyCode::Char(' ') => {
+                if let Some(entry) = self.plan.get_mut(self.cursor) {
+                    entry.chosen = !entry.chosen;
+                }
+            }
+            KeyCode::Char('*') => {
+                let all = self.plan.iter().all(|entry| entry.chosen);
+                for entry in &mut self.plan {
+                    entry.chosen = !all;
+                }
+            }
+            KeyCode::Enter if self.chosen().count() > 0 => (self.which, self.cursor) = (false, 0),
+            _ => {}
+        }
+        Step::Stay
     }
 
     fn key_in_list(&mut self, key: Key, refs: &[RefView]) -> Step {
@@ -185,7 +287,7 @@ impl Bump {
 
     /// Whether any provider is pinned to something else.
     fn changes(&self) -> bool {
-        self.plan.iter().any(|entry| entry.pinned != self.to)
+        self.chosen().any(|entry| entry.pinned != self.to)
     }
 }
 
@@ -194,13 +296,16 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, bump: &Bump) {
     let columns = inner_width(frame.area().width);
     let room = usize::from(frame.area().height).saturating_sub(4);
     let lines = match &bump.to {
-        None => list_lines(model, bump, columns, room),
+        None if !bump.which => list_lines(model, bump, columns, room),
+        _ if bump.which => which_lines(model, bump, columns, room),
         Some(to) => plan_lines(model, bump, to, columns, room),
+        None => Vec::new(),
     };
-    let title = match (&bump.to, bump.plan.as_slice()) {
-        (Some(to), [one]) => format!("bump {} to {to}", one.provider),
+    let title = match (&bump.to, bump.providers().as_slice()) {
+        _ if bump.which => "bump: which providers".to_string(),
+        (Some(to), [one]) => format!("bump {one} to {to}"),
         (Some(to), many) => format!("bump {} providers to {to}", many.len()),
-        (None, [one]) => format!("bump {}: choose a ref", one.provider),
+        (None, [one]) => format!("bump {one}: choose a ref"),
         (None, many) => format!("bump {} providers: choose a ref", many.len()),
     };
     dialog(frame, model.theme(), Role::Gate, &title, lines);
@@ -248,29 +353,88 @@ fn list_lines(model: &Model, bump: &Bump, columns: usize, room: usize) -> Vec<Li
     lines
 }
 
+/// Which canaries the new ref may set in motion, in words.
+fn rolls(entry: &Entry) -> String {
+    match entry.canaries.as_slice() {
+        [] => "no canary: applied at once".into(),
+        [one] => format!("1 canary: {one}"),
+        many => format!("{} canaries: {}", many.len(), many.join(", ")),
+    }
+}
+
+/// The line that changes in the repository: what goes and what comes, or why not.
+fn change_lines(entry: &Entry, to: &str, wide: bool, columns: usize, theme: Theme) -> Vec<Line<'static>> {
+    let room = columns.saturating_sub(4);
+    match entry.change.as_ref().filter(|(of, _)| of == to) {
+        None => vec![Line::styled("  reading the repository…", theme.style(Role::Dim))],
+        Some((_, Err(why))) => vec![Line::styled(cut(&format!("  ! {why}"), columns), theme.style(Role::Bad))],
+        Some((_, Ok(change))) if change.unchanged => vec![Line::styled("  the repository has it already", theme.style(Role::Dim))],
+        Some((_, Ok(change))) if wide => {
+            let more = if change.pins > 1 { format!(" and {} pins more", change.pins - 1) } else { String::new() };
+            let moving = if change.moving { " · a branch: what it pins moves by itself" } else { "" };
+            vec![
+                Line::styled(cut(&format!("  {}:{}{more}{moving}", change.file, change.line), columns), theme.style(Role::Dim)),
+                Line::styled(format!("  - {}", cut(&change.before, room)), theme.style(Role::Bad)),
+                Line::styled(format!("  + {}", cut(&change.after, room)), theme.style(Role::Good)),
+            ]
+        }
+        Some((_, Ok(change))) => {
+            vec![Line::styled(cut(&format!("  {}:{} + {}", change.file, change.line, change.after), columns), theme.style(Role::Good))]
+        }
+    }
+}
+
+fn which_lines(model: &Model, bump: &Bump, columns: usize, room: usize) -> Vec<Line<'static>> {
+    let theme = model.theme();
+    let page = room.saturating_sub(3).max(1);
+    let first = bump.cursor.saturating_sub(page - 1);
+    let mut lines = Vec::new();
+    for (at, entry) in bump.plan.iter().enumerate().skip(first).take(page) {
+        let here = at == bump.cursor;
+        let environment = model.view.context(&entry.context).and_then(|context| context.environment.clone()).unwrap_or_default();
+        let text = format!(
+            "{} {} {}",
+            fit(&cut_middle(&entry.provider, 24), 24),
+            fit(entry.pinned.as_deref().unwrap_or("unpinned"), 16),
+            environment
+        );
+        let line = Line::from(vec![
+            Span::styled(if here { "> " } else { "  " }, theme.style(Role::Key)),
+            Span::styled(if entry.chosen { "[x] " } else { "[ ] " }, theme.style(Role::Key)),
+            Span::styled(cut(&text, columns.saturating_sub(6)), theme.style(Role::Text)),
+        ]);
+        lines.push(if here { line.style(theme.ground()) } else { line });
+    }
+    lines.push(Line::default());
+    let count = bump.chosen().count();
+    lines.push(Line::styled(
+        format!("{count} of {} · space toggles · * all · Enter goes on · esc cancels", bump.plan.len()),
+        theme.style(Role::Dim),
+    ));
+    lines
+}
+
 fn plan_lines(model: &Model, bump: &Bump, to: &str, columns: usize, room: usize) -> Vec<Line<'static>> {
     let theme = model.theme();
-    let page = room.saturating_sub(9).max(1);
+    let chosen: Vec<&Entry> = bump.plan.iter().filter(|entry| entry.chosen).collect();
+    let wide = chosen.len() == 1;
+    let page = (room.saturating_sub(10) / 2).max(1);
     let mut lines = Vec::new();
-    for entry in bump.plan.iter().take(page) {
+    for entry in chosen.iter().take(page) {
         let from = entry.pinned.as_deref().unwrap_or("unpinned");
         let (change, role) = if from == to { (format!("{to}, as it is"), Role::Dim) } else { (format!("{from} → {to}"), Role::Title) };
-        let canaries = match entry.canaries {
-            0 => "no canary: applied at once".to_string(),
-            1 => "1 canary".to_string(),
-            many => format!("{many} canaries"),
-        };
         lines.push(Line::from(vec![
             Span::styled(fit(&cut_middle(&entry.provider, 20), 21), theme.style(Role::Text)),
             Span::styled(fit(&change, 28), theme.style(role)),
-            Span::styled(cut(&canaries, columns.saturating_sub(49)), theme.style(Role::Dim)),
+            Span::styled(cut(&rolls(entry), columns.saturating_sub(49)), theme.style(Role::Dim)),
         ]));
+        lines.extend(change_lines(entry, to, wide, columns, theme));
     }
-    if bump.plan.len() > page {
-        lines.push(Line::styled(format!("and {} more", bump.plan.len() - page), theme.style(Role::Dim)));
+    if chosen.len() > page {
+        lines.push(Line::styled(format!("and {} more", chosen.len() - page), theme.style(Role::Dim)));
     }
     lines.push(Line::default());
-    if let [one] = bump.plan.as_slice() {
+    if let [one] = chosen.as_slice() {
         lines.push(fact("git", &one.place, columns, theme));
     }
     let what = "The pin is edited in git, committed and pushed; the cluster follows by its sync, and each canary by its analysis.";

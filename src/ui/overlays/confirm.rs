@@ -7,13 +7,16 @@ use ratatui::Frame;
 use ratatui::text::{Line, Span};
 
 use super::input::Input;
+use super::many::{self, Many};
 use super::{Step, dialog, inner_width};
 use crate::domain::intent::Verb;
 use crate::domain::phase::Phase;
 use crate::domain::target::Target;
-use crate::session::view::{CanaryView, ContextView, DriverView};
+use crate::session::view::{CanaryView, ContextView, DriverView, FleetView};
+use crate::ui::actions::Id;
 use crate::ui::keymap::Key;
 use crate::ui::model::Model;
+use crate::ui::orders::{DELAY, When};
 use crate::ui::theme::{Role, Theme};
 use crate::ui::widgets::text::{ago, as_of, cut, fit, short, wrap};
 
@@ -22,15 +25,12 @@ use crate::ui::widgets::text::{ago, as_of, cut, fit, short, wrap};
 pub enum Ask {
     /// To allow verbs for a while.
     Arm,
-    /// To reconcile a provider.
-    Sync {
-        /// The context it stands on.
-        context: String,
-        /// Its name.
-        provider: String,
-    },
+    /// To reconcile these contexts with their providers.
+    Sync(Vec<(String, String)>),
     /// To send a verb.
     Verb(VerbAsk),
+    /// To send a verb to many.
+    Many(Many),
 }
 
 /// A verb and the canary as it was when the question came up.
@@ -51,6 +51,23 @@ pub struct VerbAsk {
 }
 
 impl VerbAsk {
+    /// A verb for a canary as it is on the screen.
+    #[must_use]
+    pub fn of(context: &ContextView, canary: &CanaryView, verb: Verb) -> Self {
+        let gates = match verb {
+            Verb::Approve | Verb::Reject => canary.gates.iter().map(|gate| gate.name.clone()).collect(),
+            _ => Vec::new(),
+        };
+        Self {
+            target: Target::new(&context.name, &canary.key),
+            verb,
+            phase: canary.phase,
+            revision: canary.revision.clone(),
+            gates,
+            gate: 0,
+        }
+    }
+
     /// The name of the gate meant; empty is the one that waits.
     #[must_use]
     pub fn gate(&self) -> &str {
@@ -102,20 +119,37 @@ impl Confirm {
     /// The question before a verb.
     #[must_use]
     pub fn verb(context: &ContextView, canary: &CanaryView, verb: Verb) -> Self {
-        let gates = match verb {
-            Verb::Approve | Verb::Reject => canary.gates.iter().map(|gate| gate.name.clone()).collect(),
-            _ => Vec::new(),
-        };
         let proof = matches!(verb, Verb::Promote | Verb::Abort | Verb::Reject).then(|| canary.key.name.clone());
-        let ask = VerbAsk {
-            target: Target::new(&context.name, &canary.key),
-            verb,
-            phase: canary.phase,
-            revision: canary.revision.clone(),
-            gates,
-            gate: 0,
-        };
+        let ask = VerbAsk::of(context, canary, verb);
         Self::new(Ask::Verb(ask), proof)
+    }
+
+    /// The question before a verb to many: its proof counts them, and a reason is wanted first.
+    #[must_use]
+    pub fn many(many: Many) -> Self {
+        let proof = Some(many.proof());
+        Self { in_reason: true, ..Self::new(Ask::Many(many), proof) }
+    }
+
+    /// The same question about this gate, where it is one of those that wait.
+    #[must_use]
+    pub fn meaning(mut self, gate: Option<&str>) -> Self {
+        if let (Ask::Verb(ask), Some(gate)) = (&mut self.ask, gate)
+            && let Some(at) = ask.gates.iter().position(|name| name == gate)
+        {
+            ask.gate = at;
+        }
+        self
+    }
+
+    /// Looks at the fleet again: what moved on leaves a question about many, and the proof counts anew.
+    pub fn refresh(&mut self, view: &FleetView) {
+        if let Ask::Many(many) = &mut self.ask
+            && many.refresh(view)
+        {
+            self.proof = Some(many.proof());
+            self.typed = Input::default();
+        }
     }
 
     /// Takes a key. Enter confirms nothing, here or anywhere.
@@ -132,7 +166,10 @@ impl Confirm {
                     Some(proof) => self.typed.key(key) && self.typed.text == *proof,
                     None => key.letter() == Some('y'),
                 };
-                if proven {
+                if proven && self.wants_reason() && self.reason.text.trim().is_empty() {
+                    // What many canaries are put through needs a sentence for those who ask later.
+                    (self.in_reason, self.typed) = (true, Input::default());
+                } else if proven {
                     return Step::Go;
                 }
             }
@@ -148,7 +185,11 @@ impl Confirm {
     }
 
     const fn takes_reason(&self) -> bool {
-        matches!(self.ask, Ask::Verb(_))
+        matches!(self.ask, Ask::Verb(_) | Ask::Many(_))
+    }
+
+    const fn wants_reason(&self) -> bool {
+        matches!(self.ask, Ask::Many(_))
     }
 
     fn next_gate(&mut self, down: bool) {
@@ -167,14 +208,20 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, confirm: &Confirm) {
     let columns = inner_width(frame.area().width);
     let (title, role, mut lines) = match &confirm.ask {
         Ask::Arm => ("arm the console".to_string(), Role::Warn, arm_lines(model, columns)),
-        Ask::Sync { context, provider } => (format!("sync {provider}"), Role::Busy, sync_lines(model, context, columns)),
+        Ask::Sync(providers) => {
+            let title =
+                if let [(_, one)] = providers.as_slice() { format!("sync {one}") } else { format!("sync {} providers", providers.len()) };
+            (title, Role::Busy, sync_lines(model, providers, columns))
+        }
+        Ask::Many(many) => (many.title(model), verb_role(many.verb), many::lines(model, many, columns, usize::from(frame.area().height))),
         Ask::Verb(ask) => (format!("{} {}", ask.verb, ask.target), verb_role(ask.verb), verb_lines(model, ask, columns)),
     };
     lines.push(Line::default());
     if confirm.takes_reason() {
-        lines.push(field("reason", &confirm.reason, confirm.in_reason, columns, theme));
+        let name = if confirm.wants_reason() { "reason !" } else { "reason" };
+        lines.push(field(name, &confirm.reason, confirm.in_reason, columns, theme));
     }
-    lines.extend(answer_lines(confirm, columns, theme));
+    lines.extend(answer_lines(model, confirm, columns));
     dialog(frame, theme, role, &title, lines);
 }
 
@@ -190,15 +237,21 @@ fn arm_lines(model: &Model, columns: usize) -> Vec<Line<'static>> {
     let minutes = model.options.arm_for.as_secs().div_ceil(60);
     let scope: Vec<&str> = model.visible().map(|context| context.name.as_str()).collect();
     let text = format!(
-        "Verbs and bumps may be sent to {} for {minutes} min after the last key. Each one still asks. W disarms.",
-        if scope.is_empty() { "no context".to_string() } else { scope.join(", ") }
+        "Verbs and bumps may be sent to {} for {minutes} min after the last key. Each one still asks. {} disarms.",
+        if scope.is_empty() { "no context".to_string() } else { scope.join(", ") },
+        model.keymap.short(Id::Arm)
     );
     wrap(&text, columns, 4).into_iter().map(Line::from).collect()
 }
 
-fn sync_lines(model: &Model, context: &str, columns: usize) -> Vec<Line<'static>> {
+fn sync_lines(model: &Model, providers: &[(String, String)], columns: usize) -> Vec<Line<'static>> {
     let theme = model.theme();
     let mut lines = vec![Line::from("compare the head of the branch with the cluster now, and apply what differs"), Line::default()];
+    let [(context, _)] = providers else {
+        let names: Vec<&str> = providers.iter().map(|(context, _)| context.as_str()).collect();
+        lines.extend(wrap(&names.join(", "), columns, 4).into_iter().map(Line::from));
+        return lines;
+    };
     let Some(context) = model.view.context(context) else { return lines };
     lines.push(fact("context", &context.name, columns, theme));
     if let Some(sync) = &context.sync {
@@ -267,7 +320,8 @@ pub(super) fn field(name: &str, input: &Input, focused: bool, columns: usize, th
     Line::from(spans)
 }
 
-fn answer_lines(confirm: &Confirm, columns: usize, theme: Theme) -> Vec<Line<'static>> {
+fn answer_lines(model: &Model, confirm: &Confirm, columns: usize) -> Vec<Line<'static>> {
+    let (theme, undo) = (model.theme(), model.keymap.short(Id::Undo));
     let tab = match (confirm.takes_reason(), confirm.in_reason) {
         (false, _) => "",
         (true, false) => " · tab: reason",
@@ -284,7 +338,12 @@ fn answer_lines(confirm: &Confirm, columns: usize, theme: Theme) -> Vec<Line<'st
             Line::from(spans)
         }
         None if confirm.in_reason => Line::styled("tab, then y confirms", theme.style(Role::Dim)),
-        None => Line::from(vec![Span::styled("y", theme.style(Role::Key)), Span::styled(" confirms", theme.style(Role::Dim))]),
+        None => {
+            let later = matches!(&confirm.ask, Ask::Verb(ask) if When::of(ask.verb) == When::Later);
+            let how =
+                if later { format!(" confirms; it is sent {DELAY} s later, {undo} takes it back until then") } else { " confirms".into() };
+            Line::from(vec![Span::styled("y", theme.style(Role::Key)), Span::styled(how, theme.style(Role::Dim))])
+        }
     };
     vec![how, Line::styled(format!("esc cancels · Enter does nothing{tab}"), theme.style(Role::Dim))]
 }

@@ -7,6 +7,8 @@ pub mod bump;
 pub mod confirm;
 pub mod contexts;
 pub mod input;
+pub mod many;
+pub mod outcomes;
 pub mod prompt;
 
 use ratatui::Frame;
@@ -29,6 +31,8 @@ pub enum Overlay {
     Contexts(contexts::Contexts),
     /// The `:` prompt.
     Prompt(prompt::Prompt),
+    /// Lists what became of the verbs that were sent.
+    Outcomes(outcomes::Outcomes),
 }
 
 /// What an overlay makes of a key.
@@ -49,6 +53,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model) {
         Some(Overlay::Bump(bump)) => bump::draw(frame, model, bump),
         Some(Overlay::Contexts(contexts)) => contexts::draw(frame, model, contexts),
         Some(Overlay::Prompt(prompt)) => prompt::draw(frame, model, prompt),
+        Some(Overlay::Outcomes(outcomes)) => outcomes::draw(frame, model, outcomes),
         None => {}
     }
 }

@@ -257,7 +257,7 @@ fn events(model: &Model, canary: &CanaryView, columns: usize, room: usize) -> Ve
     if room < 2 {
         return Vec::new();
     }
-    let first = model.scroll.min(canary.events.len().saturating_sub(1));
+    let first = model.place.scroll.min(canary.events.len().saturating_sub(1));
     let note = match (canary.events.len(), first) {
         (0, _) => "none yet".to_string(),
         (count, 0) => format!("{count}, newest first"),

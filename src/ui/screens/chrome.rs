@@ -1,13 +1,16 @@
 //! What every frame has: scope, state of the connections, armed or not, news, legal keys.
 
+use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::spread;
 use crate::domain::intent::Verb;
 use crate::session::view::Link;
 use crate::ui::actions::{ACTIONS, Action, Group, Id};
+use crate::ui::address::Address;
 use crate::ui::attention;
-use crate::ui::model::{Address, Model};
+use crate::ui::hits::{Hit, Hits};
+use crate::ui::model::Model;
 use crate::ui::theme::Role;
 use crate::ui::verbs;
 use crate::ui::widgets::glyph::State;
@@ -38,7 +41,13 @@ pub fn header(model: &Model, columns: usize) -> Line<'static> {
     let crumb = match &model.address {
         Address::Fleet => "FLEET".to_string(),
         Address::Help => "HELP".to_string(),
+        Address::Versions => "VERSIONS".to_string(),
+        Address::Gates => "GATES".to_string(),
+        Address::Events => "EVENTS".to_string(),
+        Address::Log => "LOG".to_string(),
+        Address::Provider(context) => format!("FLEET › {}", cut_middle(context, 32)),
         Address::Canary(target) => format!("FLEET › {} › {}/{}", cut_middle(&target.context, 24), target.namespace, target.name),
+        Address::Why(target) => format!("WHY › {} › {}/{}", cut_middle(&target.context, 24), target.namespace, target.name),
     };
     let scope = scope(model, if long { 30 } else { 16 });
     let narrowed = if model.scope.is_empty() { Role::Dim } else { Role::Warn };
@@ -130,8 +139,11 @@ pub fn status(model: &Model, columns: usize, quiet: Line<'static>) -> Line<'stat
     if model.filtering {
         return Line::from(vec![
             Span::styled(" / ", theme.style(Role::Key)),
-            Span::styled(format!("{}_", model.filter), theme.style(Role::Text)),
-            Span::styled("   Enter keeps · esc clears", theme.style(Role::Dim)),
+            Span::styled(format!("{}_", model.place.filter.text()), theme.style(Role::Text)),
+            match model.place.filter.mistake() {
+                Some(mistake) => Span::styled(format!("   {mistake}"), theme.style(Role::Warn)),
+                None => Span::styled("   Enter keeps · esc clears · also wave=2 state=gate age<2h !word", theme.style(Role::Dim)),
+            },
         ]);
     }
     if !model.pressed.is_empty() {
@@ -142,6 +154,16 @@ pub fn status(model: &Model, columns: usize, quiet: Line<'static>) -> Line<'stat
             spans.push(Span::styled(format!(" {} ({})   ", action.title, action.help), theme.style(Role::Text)));
         }
         return Line::from(spans);
+    }
+    if let Some(delayed) = model.delayed.first() {
+        let left = (delayed.due.as_second() - model.now.as_second()).max(0);
+        let more = if model.delayed.len() > 1 { format!(" and {} more", model.delayed.len() - 1) } else { String::new() };
+        let text = format!(" » {}{more} is sent in {left} s", delayed.label);
+        return Line::from(vec![
+            Span::styled(cut(&text, columns.saturating_sub(20)), theme.style(Role::Warn)),
+            Span::styled(format!("  {}", model.keymap.short(Id::Undo)), theme.style(Role::Key)),
+            Span::styled(" takes it back", theme.style(Role::Dim)),
+        ]);
     }
     match &model.toast {
         Some(toast) => {
@@ -156,7 +178,7 @@ pub fn status(model: &Model, columns: usize, quiet: Line<'static>) -> Line<'stat
 }
 
 /// Keys that the footer offers, in this order, as far as they fit; what acts comes first.
-const FOOTER: [Id; 15] = [
+const FOOTER: [Id; 21] = [
     Id::Open,
     Id::Approve,
     Id::Reject,
@@ -165,9 +187,15 @@ const FOOTER: [Id; 15] = [
     Id::Abort,
     Id::Retry,
     Id::Bump,
+    Id::Why,
     Id::Arm,
+    Id::Undo,
     Id::Close,
     Id::Filter,
+    Id::Mark,
+    Id::Gates,
+    Id::Versions,
+    Id::Fleet,
     Id::Contexts,
     Id::Prompt,
     Id::Help,
@@ -176,10 +204,10 @@ const FOOTER: [Id; 15] = [
 
 /// The last line: keys that do something here and now.
 #[must_use]
-pub fn footer(model: &Model, columns: usize) -> Line<'static> {
+pub fn footer(model: &Model, columns: usize, area: Rect, hits: &mut Hits) -> Line<'static> {
     let theme = model.theme();
     let mut spans = Vec::new();
-    let mut room = columns.saturating_sub(1);
+    let (mut room, mut column) = (columns.saturating_sub(1), area.x);
     // The way out and the way to help are always there.
     let kept: usize = hints(model).iter().filter(|(id, ..)| is_kept(*id)).map(|(_, key, title)| width(key) + width(title) + 3).sum();
     room = room.saturating_sub(kept);
@@ -191,6 +219,7 @@ pub fn footer(model: &Model, columns: usize) -> Line<'static> {
             }
             room -= wide;
         }
+        column = hits.word(area, column, wide, Hit::Key(id));
         spans.push(Span::styled(format!(" {key}"), theme.style(Role::Key)));
         spans.push(Span::styled(format!(" {title} "), theme.style(Role::Dim)));
     }
@@ -220,7 +249,13 @@ fn offered(model: &Model, id: Id) -> bool {
     }
     match id {
         Id::Arm => !model.options.read_only,
-        Id::Open => model.context().is_some_and(|context| !context.canaries.is_empty()),
+        Id::Open => model.place.selection.is_some(),
+        Id::Undo => !model.delayed.is_empty() || (model.armed() && model.undo.is_some()),
+        Id::Why => model.subject().is_some(),
+        Id::Mark => !model.rows.is_empty(),
+        Id::Gates => model.address != Address::Gates && model.visible().any(|context| context.canaries.iter().any(|c| !c.gates.is_empty())),
+        Id::Versions => model.address == Address::Fleet,
+        Id::Fleet => model.address != Address::Fleet,
         _ => true,
     }
 }
@@ -232,7 +267,8 @@ pub fn title(model: &Model, action: &Action) -> String {
     match action.id {
         Id::Pause => if paused { Verb::Resume.word() } else { Verb::Pause.word() }.into(),
         Id::Arm if model.armed() => "disarm".into(),
-        Id::Bump if model.marks.len() > 1 => format!("bump {}", model.marks.len()),
+        Id::Bump | Id::Sync if model.marked_contexts().len() > 1 => format!("{} {}", action.title, model.marked_contexts().len()),
+        _ if verbs::writes(action.id) && model.marked_targets().len() > 1 => format!("{} {}", action.title, model.marked_targets().len()),
         _ => action.title.into(),
     }
 }
@@ -244,8 +280,57 @@ pub fn next_keys(model: &Model) -> Vec<(String, String)> {
     ACTIONS
         .iter()
         .filter(|action| {
-            action.group == Group::Act && action.id != Id::Arm && action.screens.contains(&screen) && offered(model, action.id)
+            action.group == Group::Act
+                && !matches!(action.id, Id::Arm | Id::Stop | Id::Undo)
+                && action.screens.contains(&screen)
+                && offered(model, action.id)
         })
         .map(|action| (model.keymap.short(action.id), title(model, action)))
         .collect()
+}
+
+/// Whether a screen of this size has a line for them.
+#[must_use]
+pub const fn has_tabs((width, height): (u16, u16)) -> bool {
+    height >= 30 && width >= 60
+}
+
+/// The screens that have a number, as one line; the present one stands out.
+#[must_use]
+pub fn tabs(model: &Model, columns: usize, area: Rect, hits: &mut Hits) -> Line<'static> {
+    const TABS: [(Id, Address); 5] = [
+        (Id::Fleet, Address::Fleet),
+        (Id::Versions, Address::Versions),
+        (Id::Gates, Address::Gates),
+        (Id::Events, Address::Events),
+        (Id::Log, Address::Log),
+    ];
+    let theme = model.theme();
+    let waiting: usize = model.visible().flat_map(|context| &context.canaries).map(|canary| canary.gates.len()).sum();
+    let mut left = vec![Span::raw(" ")];
+    for (id, address) in TABS {
+        let Some(action) = super::super::actions::action(id) else { continue };
+        let here = model.address == address;
+        let count = if id == Id::Gates && waiting > 0 { format!("({waiting})") } else { String::new() };
+        let (key, word) = (model.keymap.short(id), format!("{}{count}", action.title));
+        let column = u16::try_from(left.iter().map(Span::width).sum::<usize>()).unwrap_or(u16::MAX);
+        hits.word(area, area.x.saturating_add(column), width(&key) + 1 + width(&word), Hit::Tab(id));
+        left.push(Span::styled(key, theme.style(Role::Key)));
+        let role = if here {
+            Role::Title
+        } else if count.is_empty() {
+            Role::Dim
+        } else {
+            Role::Gate
+        };
+        let mut style = theme.style(role);
+        if here {
+            style = style.add_modifier(ratatui::style::Modifier::UNDERLINED);
+        }
+        left.push(Span::styled(" ", theme.style(Role::Dim)));
+        left.push(Span::styled(word, style));
+        left.push(Span::raw("   "));
+    }
+    let sort = format!("sort: {} ", model.place.sort.word());
+    spread(left, vec![Span::styled(sort, theme.style(Role::Dim))], columns)
 }

@@ -5,9 +5,12 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
-use super::{chrome, fleet, help};
-use crate::ui::attention::{self, RowKey};
-use crate::ui::model::{Address, Model};
+use super::{chrome, events, fleet, gates, help, list, log, provider, versions, why};
+use crate::ui::address::Address;
+use crate::ui::attention;
+use crate::ui::hits::Hits;
+use crate::ui::model::Model;
+use crate::ui::rows::RowKey;
 use crate::ui::theme::Role;
 use crate::ui::widgets::text::{cut, cut_middle, wrap};
 
@@ -18,34 +21,35 @@ pub const fn applies((width, height): (u16, u16)) -> bool {
 }
 
 /// Draws the body between header and status line.
-pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
+pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect, hits: &mut Hits) {
     let columns = usize::from(area.width);
     match &model.address {
-        Address::Fleet => frame.render_widget(Paragraph::new(fleet_lines(model, columns, usize::from(area.height))), area),
+        Address::Fleet => frame.render_widget(Paragraph::new(fleet_lines(model, columns, area, hits)), area),
         Address::Canary(_) => frame.render_widget(Paragraph::new(canary_lines(model, columns)), area),
         Address::Help => help::draw(frame, model, area),
+        Address::Provider(_) => provider::draw(frame, model, area, hits),
+        Address::Versions => versions::draw(frame, model, area, hits),
+        Address::Gates => gates::draw(frame, model, area, hits),
+        Address::Events => events::draw(frame, model, area, hits),
+        Address::Log => log::draw(frame, model, area, hits),
+        Address::Why(_) => why::draw(frame, model, area, hits),
     }
 }
 
-fn fleet_lines(model: &Model, columns: usize, height: usize) -> Vec<Line<'static>> {
+fn fleet_lines(model: &Model, columns: usize, area: Rect, hits: &mut Hits) -> Vec<Line<'static>> {
     let theme = model.theme();
     let mut lines = vec![chrome::counters(model, columns)];
-    let rows = model.rows();
-    let room = height.saturating_sub(1);
-    let selected = model.selection.as_ref().and_then(|row| rows.iter().position(|other| other == row)).unwrap_or(0);
-    let first = selected.saturating_sub(room / 2).min(rows.len().saturating_sub(room));
-    for row in rows.iter().skip(first).take(room) {
-        let here = model.selection.as_ref() == Some(row);
-        let Some(context) = model.view.context(row.context()) else { continue };
-        let (state, name, end) = match row {
-            RowKey::Context(_) => {
-                let version = context.sync.as_ref().map_or_else(String::new, fleet::versions);
-                (attention::provider_state(context), context.provider.clone(), version)
-            }
-            RowKey::Canary(target) => {
-                let Some(canary) = model.view.canary(target) else { continue };
+    for row in list::shown(model, area, lines.len(), usize::from(area.height).saturating_sub(1), hits) {
+        let here = list::is_here(model, &row.key);
+        let Some(context) = row.context(&model.view) else { continue };
+        let (state, name, end) = match (&row.key, row.canary(&model.view)) {
+            (RowKey::Canary(target), Some((_, canary))) => {
                 let end = if canary.phase.is_settled() { String::new() } else { format!("{} %", canary.weight) };
                 (attention::canary_state(context, canary), format!("  {}", target.name), end)
+            }
+            _ => {
+                let version = context.sync.as_ref().map_or_else(String::new, fleet::versions);
+                (attention::provider_state(context), context.provider.clone(), version)
             }
         };
         let room = columns.saturating_sub(11 + end.chars().count());

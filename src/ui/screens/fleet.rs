@@ -7,10 +7,12 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
-use super::{chrome, preview};
+use super::{chrome, list, preview, strip};
 use crate::session::view::{CanaryView, ContextView, Indicator, Link, SyncState, SyncView};
-use crate::ui::attention::{self, RowKey};
+use crate::ui::attention;
+use crate::ui::hits::Hits;
 use crate::ui::model::Model;
+use crate::ui::rows::RowKey;
 use crate::ui::theme::{Role, Theme};
 use crate::ui::widgets::glyph::State;
 use crate::ui::widgets::sparkline;
@@ -26,15 +28,16 @@ pub const fn table_height((width, height): (u16, u16)) -> usize {
     let chrome = if super::compact::applies((width, height)) {
         4
     } else if height >= PREVIEW_FROM {
-        6 + preview::HEIGHT
+        8 + preview::HEIGHT
     } else {
-        6
+        7
     };
     height.saturating_sub(chrome) as usize
 }
 
 /// Widths of the columns.
-struct Columns {
+#[derive(Debug)]
+pub struct Columns {
     name: usize,
     wave: usize,
     /// Versions of a provider, phase of a canary.
@@ -46,7 +49,9 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(width: usize) -> Self {
+    /// The widths on a screen of `width` columns.
+    #[must_use]
+    pub fn of(width: usize) -> Self {
         let wide = width >= 116;
         let (name, wave, middle, bar, spark, age) = match width {
             160.. => (30, 4, 19, 12, 24, 4),
@@ -64,33 +69,33 @@ impl Columns {
 }
 
 /// Draws the screen between header and status line.
-pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
+pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect, hits: &mut Hits) {
     let theme = model.theme();
     let columns = usize::from(area.width);
-    let rows = model.rows();
     let mut lines = vec![chrome::counters(model, columns)];
+    lines.extend(strip::lines(model, columns));
     for problem in model.view.problems.iter().take(2) {
         lines.push(Line::styled(cut(&format!(" ! {problem}"), columns), theme.style(Role::Warn)));
     }
     let widths = Columns::of(columns);
-    lines.extend(headings(model, &widths, rows.len()));
-    let has_preview = has_preview(model, rows.len());
+    lines.extend(headings(model, &widths, columns));
+    let has_preview = has_preview(model);
     let below = if has_preview { usize::from(preview::HEIGHT) } else { 0 };
     let room = usize::from(area.height).saturating_sub(lines.len() + below);
-    let selected = model.selection.as_ref().and_then(|row| rows.iter().position(|other| other == row)).unwrap_or(0);
-    let first = selected.saturating_sub(room / 2).min(rows.len().saturating_sub(room));
-    for row in rows.iter().skip(first).take(room) {
-        let line = match row {
-            RowKey::Context(name) => model.view.context(name).map(|context| provider_row(model, context, &widths)),
-            RowKey::Canary(target) => match (model.view.context(&target.context), model.view.canary(target)) {
-                (Some(context), Some(canary)) => Some(canary_row(model, context, canary, row, &widths)),
-                _ => None,
-            },
+    for row in list::shown(model, area, lines.len(), room, hits) {
+        let line = match row.canary(&model.view) {
+            Some((context, canary)) => Some(canary_row(model, context, canary, &row.key, &widths)),
+            None => row.context(&model.view).map(|context| provider_row(model, context, &row.key, &widths)),
         };
         lines.extend(line);
     }
-    if rows.is_empty() {
-        lines.extend(empty(model));
+    if model.rows.is_empty() {
+        let calm = if model.view.contexts.is_empty() {
+            "looking for contexts…"
+        } else {
+            "no context of the scope is known: 0 shows every context, C chooses"
+        };
+        lines.extend(list::empty(model, calm));
     }
     if has_preview {
         lines.resize(usize::from(area.height).saturating_sub(below), Line::default());
@@ -99,13 +104,13 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
     frame.render_widget(Paragraph::new(lines), area);
 }
 
-/// Whether the preview is drawn beside so many rows.
+/// Whether the preview is drawn beside the rows.
 #[must_use]
-pub fn has_preview(model: &Model, rows: usize) -> bool {
-    model.size.1 >= PREVIEW_FROM || rows + usize::from(preview::HEIGHT) < table_height(model.size)
+pub fn has_preview(model: &Model) -> bool {
+    model.size.1 >= PREVIEW_FROM || model.rows.len() + usize::from(preview::HEIGHT) < table_height(model.size)
 }
 
-fn headings(model: &Model, widths: &Columns, count: usize) -> [Line<'static>; 2] {
+fn headings(model: &Model, widths: &Columns, columns: usize) -> [Line<'static>; 2] {
     let theme = model.theme();
     let wave = if widths.wave > 0 { fit("W", widths.wave + 1) } else { String::new() };
     let provider = format!(
@@ -115,7 +120,24 @@ fn headings(model: &Model, widths: &Columns, count: usize) -> [Line<'static>; 2]
         fit("PINNED→APPLIED", widths.middle + 1).trim_end_matches('…'),
         fit("GIT", widths.side() - 1),
     );
-    let canary = format!(
+    let mut notes = list::notes(model);
+    let all: usize = model.visible().map(|context| context.canaries.len() + 1).sum();
+    if model.rows.len() < all && model.place.filter.is_empty() && !model.place.trouble_only {
+        notes.push(format!("{} not shown", all - model.rows.len()));
+    }
+    [
+        Line::styled(provider, theme.style(Role::Title)),
+        Line::from(vec![
+            Span::styled(canary_headings(widths), theme.style(Role::Dim)),
+            Span::styled(cut(&notes.join(" · "), widths.why.max(columns.saturating_sub(74))), theme.style(Role::Warn)),
+        ]),
+    ]
+}
+
+/// The names of the columns of canaries.
+#[must_use]
+pub fn canary_headings(widths: &Columns) -> String {
+    format!(
         "   {} {} {}{} {} {} {} ",
         fit("", 7),
         fit("  canary", widths.name),
@@ -124,47 +146,14 @@ fn headings(model: &Model, widths: &Columns, count: usize) -> [Line<'static>; 2]
         if widths.bar > 0 { fit("weight", widths.bar + 5) } else { fit_right("wt", 5) },
         fit(if widths.spark > 12 { "availability" } else { "avail" }, widths.spark),
         fit_right("for", widths.age),
-    );
-    let mut notes = Vec::new();
-    if !model.filter.is_empty() {
-        notes.push(format!("filter “{}”", model.filter));
-    }
-    if model.trouble_only {
-        notes.push("trouble only".to_string());
-    }
-    if !model.marks.is_empty() {
-        notes.push(format!("{} marked", model.marks.len()));
-    }
-    let all: usize = model.visible().map(|context| context.canaries.len() + 1).sum();
-    if count < all && model.filter.is_empty() && !model.trouble_only {
-        notes.push(format!("{} not shown", all - count));
-    }
-    [
-        Line::styled(provider, theme.style(Role::Title)),
-        Line::from(vec![
-            Span::styled(canary, theme.style(Role::Dim)),
-            Span::styled(cut(&notes.join(" · "), widths.why), theme.style(Role::Warn)),
-        ]),
-    ]
+    )
 }
 
-/// Cursor and mark of a row, three columns.
-fn margin(model: &Model, here: bool, marked: bool) -> Span<'static> {
+fn provider_row(model: &Model, context: &ContextView, key: &RowKey, widths: &Columns) -> Line<'static> {
     let theme = model.theme();
-    Span::styled(format!("{}{} ", if here { ">" } else { " " }, if marked { "*" } else { " " }), theme.style(Role::Key))
-}
-
-fn finish(model: &Model, spans: Vec<Span<'static>>, here: bool) -> Line<'static> {
-    let line = Line::from(spans);
-    if here { line.style(model.theme().ground()) } else { line }
-}
-
-fn provider_row(model: &Model, context: &ContextView, widths: &Columns) -> Line<'static> {
-    let theme = model.theme();
-    let here = matches!(&model.selection, Some(RowKey::Context(name)) if *name == context.name);
     let sync = context.sync.as_ref();
     let mut spans = vec![
-        margin(model, here, model.marks.contains(&context.name)),
+        list::margin(model, key),
         attention::provider_state(context).span(theme),
         Span::styled(format!(" {} ", fit(&cut_middle(&context.provider, widths.name), widths.name)), theme.style(Role::Title)),
     ];
@@ -179,7 +168,7 @@ fn provider_row(model: &Model, context: &ContextView, widths: &Columns) -> Line<
     spans.push(Span::styled(format!("{} ", fit(&git, widths.side())), theme.style(role)));
     let (why, role) = provider_why(context, model);
     spans.push(Span::styled(cut(&why, widths.why), theme.style(role)));
-    finish(model, spans, here)
+    list::finish(model, spans, key)
 }
 
 /// Pinned and applied ref of a provider; one of them where they agree.
@@ -204,6 +193,12 @@ fn git(sync: &SyncView, widths: &Columns) -> String {
         let _ = write!(text, " · promoted {promoted}");
     }
     text
+}
+
+/// The word of a sync, and how it looks.
+#[must_use]
+pub const fn sync_look(sync: &SyncView) -> (&'static str, Role) {
+    (sync.state.word(), sync_role(sync.state))
 }
 
 const fn sync_role(state: SyncState) -> Role {
@@ -260,14 +255,15 @@ fn canaries(context: &ContextView) -> String {
     }
 }
 
-fn canary_row(model: &Model, context: &ContextView, canary: &CanaryView, row: &RowKey, widths: &Columns) -> Line<'static> {
+/// The row of a canary.
+#[must_use]
+pub fn canary_row(model: &Model, context: &ContextView, canary: &CanaryView, key: &RowKey, widths: &Columns) -> Line<'static> {
     let theme = model.theme();
-    let here = model.selection.as_ref() == Some(row);
     let state = attention::canary_state(context, canary);
     let text = if state == State::Stale { Role::Stale } else { Role::Text };
     let name = format!("{}/{}", canary.key.namespace, canary.key.name);
     let mut spans = vec![
-        margin(model, here, false),
+        list::margin(model, key),
         state.span(theme),
         Span::styled(
             format!("   {} ", fit(&cut_middle(&name, widths.name.saturating_sub(2)), widths.name.saturating_sub(2))),
@@ -290,7 +286,7 @@ fn canary_row(model: &Model, context: &ContextView, canary: &CanaryView, row: &R
     spans.push(Span::styled(format!(" {} ", fit_right(&age, widths.age)), theme.style(Role::Dim)));
     let (why, role) = canary_why(context, canary, model);
     spans.push(Span::styled(cut(&why, widths.why), theme.style(role)));
-    finish(model, spans, here)
+    list::finish(model, spans, key)
 }
 
 /// Weight bar with percent, or iterations, in `bar + 5` columns.
@@ -346,18 +342,4 @@ pub fn reason(context: &ContextView, canary: &CanaryView, model: &Model) -> (Str
         (None, None, Some(foreign)) => (foreign.clone(), Role::Dim),
         (None, None, None) => (String::new(), role),
     }
-}
-
-fn empty(model: &Model) -> Vec<Line<'static>> {
-    let theme = model.theme();
-    let text = if !model.filter.is_empty() {
-        format!("nothing matches “{}”: esc clears the filter", model.filter)
-    } else if model.trouble_only {
-        "nothing is in trouble, in flight or waiting: f8 shows everything".into()
-    } else if !model.view.contexts.is_empty() {
-        "no context of the scope is known: 0 shows every context, c chooses".into()
-    } else {
-        "looking for contexts…".into()
-    };
-    vec![Line::default(), Line::styled(format!("   {text}"), theme.style(Role::Dim))]
 }

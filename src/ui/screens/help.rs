@@ -18,7 +18,7 @@ const TWO_FROM: usize = 116;
 pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
     let lines = lines(model, usize::from(area.width));
     let last = lines.len().saturating_sub(usize::from(area.height));
-    let shown: Vec<Line<'static>> = lines.into_iter().skip(model.scroll.min(last)).collect();
+    let shown: Vec<Line<'static>> = lines.into_iter().skip(model.place.scroll.min(last)).collect();
     frame.render_widget(Paragraph::new(shown), area);
 }
 
@@ -37,8 +37,8 @@ pub fn lines(model: &Model, columns: usize) -> Vec<Line<'static>> {
     let half = columns / 2;
     let mut left = group_lines(Group::Act, half, model);
     left.extend(group_lines(Group::Find, half, model));
-    left.extend(group_lines(Group::Console, half, model));
     let mut right = group_lines(Group::Move, half, model);
+    right.extend(group_lines(Group::Console, half, model));
     right.extend(state_lines(half, theme));
     let rows = left.len().max(right.len());
     left.resize(rows, Line::default());

@@ -6,13 +6,22 @@
 pub mod canary;
 pub mod chrome;
 pub mod compact;
+pub mod events;
 pub mod fleet;
+pub mod gates;
 pub mod help;
+pub mod list;
+pub mod log;
 pub mod preview;
+pub mod provider;
+pub mod strip;
+pub mod versions;
+pub mod why;
 
 use ratatui::text::{Line, Span};
 
-use super::model::{Address, Model};
+use super::address::Address;
+use super::model::Model;
 use super::theme::{Role, Theme};
 use super::widgets::text::width;
 use crate::session::command::OutcomeState;
@@ -32,9 +41,10 @@ pub const fn outcome_look(state: OutcomeState) -> (Role, &'static str) {
 #[must_use]
 pub fn scroll_limit(model: &Model) -> usize {
     match &model.address {
-        Address::Fleet => 0,
         Address::Canary(_) => model.subject().map_or(0, |(_, canary)| canary.events.len().saturating_sub(1)),
         Address::Help => help::lines(model, usize::from(model.size.0)).len().saturating_sub(usize::from(model.size.1).saturating_sub(4)),
+        // Lists have a cursor, which moves the part that is shown.
+        _ => 0,
     }
 }
 

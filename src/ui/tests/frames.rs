@@ -16,182 +16,17 @@ use crate::ui::event_loop::drive;
 use crate::ui::widgets::text::width;
 use crate::ui::{Colour, Exit, Options, Port, UiError, snapshot};
 
+/// A session that asks nothing back.
+fn port(
+    view: watch::Receiver<Arc<FleetView>>,
+    outcomes: mpsc::UnboundedReceiver<Outcome>,
+    send: Box<dyn Fn(Command) -> u64 + Send>,
+) -> Port {
+    Port { view, outcomes, clock: crate::session::Clock::wall(), send, answers: mpsc::unbounded_channel().1, ask: Box::new(|_| {}) }
+}
+
 fn frame(address: &str, width: u16, height: u16) -> String {
     snapshot(&fleet(), address, width, height, &Options::default(), now()).expect("a frame")
-}
-
-#[test]
-fn the_fleet_at_80_by_24() {
-    insta::assert_snapshot!(frame("fleet", 80, 24), @r#"
-     FLEET  all contexts  3 clusters: 2 live · 1 stale                RO  12:04:31Z
-     ✗ FAIL 1  ! SLO 1  ◆ GATE 1  = HOLD 1  » PROG 0  ✓ OK 1  ~ STALE 1  ? AUTH 0
-       STATE   PROVIDER         PINNED→APPLIED GIT               WHY
-                 canary         phase            wt avail    for
-    >  ✗ FAIL  eks              1.1.0→1.0.0   behind 4c1f9e2     1 FAIL, 1 GATE, 1 …
-       ✗ FAIL    app/search     Failed            – –         8m rolled back: reque…
-       ◆ GATE    app/ledger     WaitingPromo…  50 % –         8m confirm-promotion …
-       = HOLD    app/auth       Progressing    3/10 –         8m paused by bo: INC-…
-       ! SLO   gke              1.1.0         synced 4c1f9e2     1 SLO of 2 canaries
-       ! SLO     app/frontend   Progressing    40 % ─▇▇▇▁▇!4  8m 41s · 1 of 5 check…
-       ✓ OK      app/cart       Succeeded         – –         8m
-       ~ STALE aks              1.0.0         unknown 4c1f9e2    as of 12:01Z · i/o…
-       ~ STALE   app/frontend   Progressing    20 % –         8m as of 12:01Z
-
-
-    ── eks  context eks · production · mesh kubernetes · Kubernetes v1.36.3 · … ────
-     why       1 FAIL, 1 GATE, 1 HOLD of 3 canaries
-     refs      pinned 1.1.0 · applied 1.0.0 · promoted 1.0.0
-     git       git.example.com/eks.git app · main · head 4c1f9e2 · applied 91ab0c3…
-     next      W arm, then  b bump   R sync
-
-
-
-     enter open  b bump  W arm  / filter  c contexts  : prompt  ? help  q quit
-    "#);
-}
-
-#[test]
-fn the_fleet_at_120_by_36() {
-    insta::assert_snapshot!(frame("fleet", 120, 36), @r#"
-     PILOTHOUSE  FLEET  all contexts  3 clusters: 2 live · 1 stale                                 RO (W to arm)  12:04:31Z
-     ✗ FAIL 1   ! SLO 1   ◆ GATE 1   = HOLD 1   » PROG 0   ✓ OK 1   ~ STALE 1   ? AUTH 0
-       STATE   PROVIDER               W   PINNED→APPLIED     GIT                               WHY
-                 canary                   phase             weight          availability   for
-    >  ✗ FAIL  eks                    w2  1.1.0→1.0.0       behind 4c1f9e2 · promoted 1.0.0    1 FAIL, 1 GATE, 1 HOLD of 3…
-       ✗ FAIL    app/search               Failed                          – –               8m rolled back: request-durati…
-       ◆ GATE    app/ledger               WaitingPromotion  ▓▓▓▓▓┃░░░░ 50 % –               8m confirm-promotion waits for…
-       = HOLD    app/auth                 Progressing       ▓▓▓░░░░░░░ 3/10 –               8m paused by bo: INC-42
-       ! SLO   gke                    w1  1.1.0             synced 4c1f9e2 · promoted 1.0.0    1 SLO of 2 canaries
-       ! SLO     app/frontend             Progressing       ▓▓▓▓░┃░░░░ 40 % ─▇▇▇▇▇▇▂▁▇▇!4   8m 41s · 1 of 5 checks failed:…
-       ✓ OK      app/cart                 Succeeded                       – –               8m
-       ~ STALE aks                    w2  1.0.0             unknown 4c1f9e2                    as of 12:01Z · i/o timeout
-       ~ STALE   app/frontend             Progressing       ▓▓░░░┃░░░░ 20 % –               8m as of 12:01Z
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-    ── eks  context eks · production · mesh kubernetes · Kubernetes v1.36.3 · driver this console ──────────────────────────
-     why       1 FAIL, 1 GATE, 1 HOLD of 3 canaries
-     refs      pinned 1.1.0 · applied 1.0.0 · promoted 1.0.0
-     git       git.example.com/eks.git app · main · head 4c1f9e2 · applied 91ab0c3 · checked 8s ago
-     next      W arm, then  b bump   R sync
-
-
-
-     enter open  b bump  W arm  / filter  c contexts  : prompt  ? help  q quit
-    "#);
-}
-
-#[test]
-fn a_canary_at_80_by_24() {
-    insta::assert_snapshot!(frame("canary/gke/app/frontend", 80, 24), @r#"
-     FLEET › gke › app/frontend  all contexts                         RO  12:04:31Z
-     ! SLO    Progressing for 8m · canary by istio · live, heard 2s ago
-     why      1 of 5 checks failed: request-success-rate 98.20 < 99; waits for the
-              interval
-     next     step due in 0:41
-     image    primary shop/frontend:v2.9.1 · target shop/frontend:v2.10.0
-     run      revision 7d4f9c1b5f · driver this console · production · wave 1
-    ── rollout  a step every 60s ───────────────────────────────────────────────────
-     ✓ init ── » progressing 40 % ── · promoting ── · finalising ── · succeeded
-     weight   ▓▓▓▓▓▓▓▓▓▓▓▓▓░░░┃░░░░░░░░░░░░░░░░  40 % of 50 % · primary 60 %
-     checks   ✗····  1/5 failed, rolled back at 5
-    ── service levels  last 8m, · no data, ! beyond the limit ──────────────────────
-     availability  limit ≥ 99 %   ──█▇▇▇▇▇▇▇▂▁▇▇▇!4 now 99.8    min 98.2  max 100
-     error rate    limit ≤ 1 %    ──▁▂▂▂▂▂▂▂▇█▂▂▂!4 now 0.2     min 0.05  max 1.8
-     response time limit ≤ 500 ms ──▂▃▃▂▃▃▂▃▃▃▃▃▅!3 now 509     min 180   max 562
-    ── events  7, newest first ─────────────────────────────────────────────────────
-     12:04:11Z   Advance frontend.app canary weight 40
-     12:03:11Z ! Halt frontend.app advancement success rate 98.20% < 99%
-     12:02:11Z   Advance frontend.app canary weight 30
-     12:01:11Z   Advance frontend.app canary weight 20
-    ── verbs  newest first ─────────────────────────────────────────────────────────
-     11:59:31Z ✓ accepted resume by ana (5m ago) goes on at 10 % · graphs flat
-
-     p n promote now  s pause  ^x abort  b bump  W arm  esc back  : prompt  ? help
-    "#);
-}
-
-#[test]
-fn a_canary_at_120_by_36() {
-    insta::assert_snapshot!(frame("canary/gke/app/frontend", 120, 36), @r#"
-     PILOTHOUSE  FLEET › gke › app/frontend  all contexts  3 clusters: 2 live · 1 stale            RO (W to arm)  12:04:31Z
-     ! SLO    Progressing for 8m · canary by istio · live, heard 2s ago
-     why      1 of 5 checks failed: request-success-rate 98.20 < 99; waits for the interval
-     next     step due in 0:41
-     image    primary shop/frontend:v2.9.1 · target shop/frontend:v2.10.0
-     run      revision 7d4f9c1b5f · driver this console · production · wave 1
-    ── rollout  a step every 60s ───────────────────────────────────────────────────────────────────────────────────────────
-     ✓ init ── » progressing 40 % ── · promoting ── · finalising ── · succeeded
-     weight   ▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓░░░░░░░┃░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░  40 % of 50 % · primary 60 %
-     checks   ✗····  1/5 failed, rolled back at 5
-    ── service levels  last 8m, · no data, ! beyond the limit ──────────────────────────────────────────────────────────────
-     availability                                                        █▅█ ▇█▅█▇█▅█▇█▅█▇█▅█▇█▅█▇█▅█▇█▅    █▇█▅█▇█▅█▇█▅█▇
-     limit ≥ 99 %                     ──────────────────────────────────────·───────────────────────────!!!!──────────────
-     now 99.8    min 98.2  max 100                                                                      ▅▄▅▂
-     error rate                                                                                         ▄▅▅▇
-     limit ≤ 1 %                      ──────────────────────────────────────·───────────────────────────!!!!──────────────
-     now 0.2     min 0.05  max 1.8                                       ▁▄▁ ▂▁▄▁▂▁▄▁▂▁▄▁▂▁▄▁▂▁▄▁▂▁▄▁▂▁▄████▁▂▁▄▁▂▁▄▁▂▁▄▁▂
-     response time                                                                                                     ▁▁▁
-     limit ≤ 500 ms                   ──────────────────────────────────────·──────────────────────────────────────────!!!
-     now 509     min 180   max 562                                       ▃▄▅ ▄▄▃▄▅▄▄▄▄▅▄▄▄▄▅▄▅▄▄▃▄▅▄▄▄▄▅▄▄▄▄▅▄▅▄▄▃▄▅▄▄▄███
-    ── events  7, newest first ─────────────────────────────────────────────────────────────────────────────────────────────
-     12:04:11Z   Advance frontend.app canary weight 40
-     12:03:11Z ! Halt frontend.app advancement success rate 98.20% < 99%
-     12:02:11Z   Advance frontend.app canary weight 30
-     12:01:11Z   Advance frontend.app canary weight 20
-     12:00:11Z   Advance frontend.app canary weight 10
-     11:59:11Z   Starting canary analysis for frontend.app
-     11:56:31Z   New revision detected! Scaling up frontend.app
-
-
-
-
-    ── verbs  newest first ─────────────────────────────────────────────────────────────────────────────────────────────────
-     11:59:31Z ✓ accepted resume by ana (5m ago) goes on at 10 % · graphs flat
-
-     p n promote now  s pause  ^x abort  b bump  W arm  esc back  c contexts  : prompt  ? help
-    "#);
-}
-
-#[test]
-fn a_waiting_gate_at_80_by_24() {
-    insta::assert_snapshot!(frame("canary/eks/app/ledger", 80, 24), @r#"
-     FLEET › eks › app/ledger  all contexts                              RO  12:04Z
-     ◆ GATE   WaitingPromotion for 8m · canary by kubernetes · live, heard 2s ago
-     why      confirm-promotion waits for a human
-     image    primary shop/frontend:v2.9.1 · target shop/frontend:v2.10.0
-     run      revision 7d4f9c1b5f · driver this console · production · wave 2
-    ── rollout  a step every 60s ───────────────────────────────────────────────────
-     ✓ init ── ✓ progressing ── ◆ promoting 50 % ── · finalising ── · succeeded
-     weight   ▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓┃░░░░░░░░░░░░░░░░  50 % of 50 % · primary 50 %
-     checks   ·····  0/5 failed, rolled back at 5
-     gate     ◆ confirm-promotion waits for 31m   a approve  x reject
-    ── service levels  no measurements: no metric server, or nothing asked yet ─────
-    ── events  none yet ────────────────────────────────────────────────────────────
-
-
-
-
-
-
-
-
-
-
-
-     a approve  x reject  p n promote now  s pause  ^x abort  esc back  ? help
-    "#);
 }
 
 #[test]
@@ -321,7 +156,7 @@ async fn the_loop_draws_at_once_sends_and_leaves() {
         let _ = outcomes.send(done);
         7
     };
-    let port = Port { view, outcomes: incoming, clock: crate::session::Clock::wall(), send: Box::new(send) };
+    let port = port(view, incoming, Box::new(send));
     let mut terminal = Terminal::new(TestBackend::new(120, 36)).expect("a terminal");
     let keys = futures::stream::iter(['W', 'y', 'R', 'y', 'j'].map(|letter| Ok(press(letter))));
     // Keys come in two bursts, so that a frame is drawn between them.
@@ -341,7 +176,7 @@ async fn the_loop_draws_at_once_sends_and_leaves() {
 async fn a_signal_ends_the_loop_after_the_first_frame() {
     let (_views, view) = watch::channel(Arc::new(FleetView::default()));
     let (_outcomes, incoming) = mpsc::unbounded_channel();
-    let port = Port { view, outcomes: incoming, clock: crate::session::Clock::wall(), send: Box::new(|_| 0) };
+    let port = port(view, incoming, Box::new(|_| 0));
     let mut terminal = Terminal::new(TestBackend::new(80, 24)).expect("a terminal");
     let stop = async {
         tokio::time::sleep(Duration::from_millis(20)).await;

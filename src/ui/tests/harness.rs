@@ -11,11 +11,13 @@ use crate::domain::phase::Phase;
 use crate::domain::target::CanaryKey;
 use crate::engine::report::{Reason, Report};
 use crate::session::command::{Command, Outcome, OutcomeState};
+use crate::session::questions::{Answer, LogLevel, LogLine, Question};
 use crate::session::view::{
     CanaryView, ContextView, DriverView, EventView, FleetView, GateView, Indicator, Link, PauseView, RefView, SloSeries, SyncState,
     SyncView,
 };
 use crate::ui::Options;
+use crate::ui::address::Address;
 use crate::ui::keymap::Key;
 use crate::ui::message::{Effect, Event, Message};
 use crate::ui::model::Model;
@@ -26,6 +28,8 @@ use crate::ui::view::{draw, text};
 pub struct Harness {
     pub model: Model,
     pub sent: Vec<Command>,
+    pub asked: Vec<Question>,
+    pub effects: Vec<Effect>,
     pub quit: bool,
 }
 
@@ -35,7 +39,13 @@ impl Harness {
     }
 
     pub fn with(options: Options, width: u16, height: u16) -> Self {
-        let mut harness = Self { model: Model::new(options, (width, height), now()), sent: Vec::new(), quit: false };
+        let mut harness = Self {
+            model: Model::new(options, (width, height), now()),
+            sent: Vec::new(),
+            asked: Vec::new(),
+            effects: Vec::new(),
+            quit: false,
+        };
         harness.show(fleet());
         harness
     }
@@ -63,12 +73,14 @@ impl Harness {
         for effect in update(&mut self.model, message) {
             match effect {
                 Effect::Quit => self.quit = true,
-                Effect::Repaint => {}
-                Effect::Send { command, label } => {
+                Effect::Ask(question) => self.asked.push(question),
+                Effect::Send { command, label, batch } => {
                     self.sent.push(command);
                     let id = u64::try_from(self.sent.len()).expect("few commands");
-                    update(&mut self.model, Message { at: now(), event: Event::Sent { id, label } });
+                    let at = self.model.now;
+                    update(&mut self.model, Message { at, event: Event::Sent { id, label, batch } });
                 }
+                other => self.effects.push(other),
             }
         }
     }
@@ -89,11 +101,19 @@ impl Harness {
 
     /// Moves the cursor to the row that the filter would find first.
     pub fn select(&mut self, name: &str) {
-        let rows = self.model.rows();
-        let row = rows.iter().find(|row| format!("{row:?}").contains(&format!("\"{name}\""))).expect("a row");
-        self.model.selection = Some(row.clone());
-        self.model.moved = true;
+        let row = self.model.rows.iter().find(|row| format!("{:?}", row.key).contains(&format!("\"{name}\""))).expect("a row");
+        self.model.place.selection = Some(row.key.clone());
+        self.model.place.moved = true;
         self.model.toast = None;
+    }
+
+    /// Goes to an address, with a log to read.
+    pub fn visit(&mut self, address: Address) {
+        self.event(Event::Answer(Answer::Log(log())));
+        if self.model.address != address {
+            self.model.switch(address);
+        }
+        self.event(Event::Tick);
     }
 
     pub fn wait(&mut self, seconds: i64) {
@@ -176,6 +196,10 @@ fn context(name: &str, mesh: &str, wave: u32, canaries: Vec<CanaryView>) -> Cont
         sync: None,
         canaries,
         problems: Vec::new(),
+        aliases: Vec::new(),
+        credential: None,
+        permissions: std::collections::BTreeMap::new(),
+        remembered: None,
     }
 }
 
@@ -196,10 +220,16 @@ pub fn canary(name: &str, phase: Phase, router: &str) -> CanaryView {
         paused: None,
         report: None,
         gates: Vec::new(),
+        steps: vec![10, 20, 30, 40, 50],
+        metrics: Vec::new(),
+        hooks: Vec::new(),
+        mirror: false,
+        matched: false,
         target: "web".into(),
         target_image: Some("shop/frontend:v2.10.0".into()),
         primary_image: Some("shop/frontend:v2.9.1".into()),
         revision: "7d4f9c1b5f".into(),
+        promoted_revision: "6c9d8b4a1e".into(),
         foreign: None,
         slo: Vec::new(),
         events: Vec::new(),
@@ -211,7 +241,7 @@ pub fn canary(name: &str, phase: Phase, router: &str) -> CanaryView {
 fn series(indicator: Indicator, limit: f64, points: &[f64]) -> SloSeries {
     let mut points: Vec<Option<f64>> = points.iter().map(|value| Some(*value)).collect();
     points.insert(3, None);
-    SloSeries { indicator, limit: Some(limit), points, step: 10 }
+    SloSeries::new(indicator, Some(limit), points, 10)
 }
 
 pub fn frontend() -> CanaryView {
@@ -294,4 +324,51 @@ pub fn fleet() -> FleetView {
         refs: vec![reference("1.2.0", 1), reference("1.1.0", 9), reference("1.0.0", 40)],
         problems: vec![],
     }
+}
+
+/// A few lines of a log.
+fn log() -> Vec<LogLine> {
+    let line = |number: u64, ago: i64, level: LogLevel, from: &str, text: &str| LogLine {
+        number,
+        at: before(ago),
+        level,
+        from: from.into(),
+        text: text.into(),
+    };
+    vec![
+        line(1, 90, LogLevel::Info, "pilothouse::session::context", "connected context=gke"),
+        line(2, 60, LogLevel::Warn, "pilothouse::kubernetes::watch", "watch resumed kind=Canary context=aks why=\"i/o timeout\""),
+        line(3, 20, LogLevel::Info, "pilothouse::runner::rollouts", "advance canary=app/frontend weight=40"),
+        line(4, 3, LogLevel::Error, "pilothouse::session::sync", "apply failed provider=eks why=\"admission webhook denied the request\""),
+    ]
+}
+
+/// Sixty clusters in four waves, most of them calm.
+pub fn crowd() -> FleetView {
+    let mut contexts = Vec::new();
+    for at in 0..60_u32 {
+        let wave = [0, 1, 2, 3][(at / 16).min(3) as usize];
+        let mut provider = context(&format!("provider-{at:02}"), "istio", wave, Vec::new());
+        provider.environment = Some(if at < 16 { "staging" } else { "production" }.into());
+        let (pinned, applied) = if at < 24 { ("1.1.0", "1.1.0") } else { ("1.0.0", "1.0.0") };
+        provider.sync = Some(sync(&provider.provider, pinned, applied, SyncState::Synced));
+        provider.canaries = (0..5).map(|number| canary(&format!("service-{number}"), Phase::Succeeded, "istio")).collect();
+        match at {
+            7 => provider.canaries[0] = CanaryView { failed_checks: 2, ..frontend() },
+            19 => provider.canaries[1].phase = Phase::Failed,
+            20 | 21 => {
+                provider.canaries[2] = CanaryView {
+                    weight: 50,
+                    gates: vec![GateView { name: "confirm-promotion".into(), since: Some(before(600 * i64::from(at))) }],
+                    ..canary("service-2", Phase::WaitingPromotion, "istio")
+                }
+            }
+            33 => provider.link = Link::Stale { since: before(180), why: "i/o timeout".into() },
+            47 => provider.link = Link::Unauthorized { since: before(900), why: "exec aws: the SSO session has expired".into() },
+            50..=53 => provider.canaries[3] = CanaryView { weight: 10, ..canary("service-3", Phase::Progressing, "istio") },
+            _ => {}
+        }
+        contexts.push(Arc::new(provider));
+    }
+    FleetView { contexts, ..fleet() }
 }

@@ -327,12 +327,12 @@ fn vim_needs_two_keys_for_the_first_row() {
     let looks = Looks { keymap: Keymap::preset(Preset::Vim), ..Looks::default() };
     let mut harness = Harness::with(Options { looks: fixed(looks), ..Options::default() }, 80, 24);
     harness.keys("G");
-    let last = harness.model.selection.clone();
+    let last = harness.model.place.selection.clone();
     harness.keys("g");
-    assert_eq!(harness.model.selection, last);
+    assert_eq!(harness.model.place.selection, last);
     harness.assert_shows("g …");
     harness.keys("g");
-    assert_ne!(harness.model.selection, last);
+    assert_ne!(harness.model.place.selection, last);
 }
 
 #[test]

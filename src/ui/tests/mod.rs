@@ -1,6 +1,8 @@
 //! The whole console driven by key strings, without a terminal. Read `harness.rs` first.
 
 mod frames;
-mod harness;
+pub mod harness;
 mod looks;
+mod screens;
 mod scripts;
+mod shell;

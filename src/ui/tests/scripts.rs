@@ -10,8 +10,9 @@ use crate::domain::phase::Phase;
 use crate::session::command::{Command, OutcomeState};
 use crate::ui::Options;
 use crate::ui::actions::ACTIONS;
+use crate::ui::address::Address;
 use crate::ui::message::Event;
-use crate::ui::model::Address;
+use crate::ui::rows::RowKey;
 
 fn verb(harness: &Harness, at: usize) -> (String, Verb, String, String, String) {
     match &harness.sent[at] {
@@ -20,13 +21,13 @@ fn verb(harness: &Harness, at: usize) -> (String, Verb, String, String, String) 
     }
 }
 
-fn row_of(context: &str, name: &str) -> crate::ui::attention::RowKey {
-    crate::ui::attention::RowKey::Canary(format!("{context}/app/{name}").parse().expect("a target"))
+fn row_of(context: &str, name: &str) -> RowKey {
+    RowKey::Canary(format!("{context}/app/{name}").parse().expect("a target"))
 }
 
 fn at(harness: &mut Harness, context: &str, name: &str) {
-    harness.model.selection = Some(row_of(context, name));
-    harness.model.moved = true;
+    harness.model.place.selection = Some(row_of(context, name));
+    harness.model.place.moved = true;
     harness.model.toast = None;
 }
 
@@ -116,6 +117,10 @@ fn a_paused_canary_is_resumed_by_the_same_key() {
     at(&mut harness, "eks", "auth");
     harness.assert_shows("s resume");
     harness.keys("s y");
+    harness.assert_shows("resume eks/app/auth is sent in 5 s  z takes it back");
+    harness.wait(4);
+    assert!(harness.sent.is_empty());
+    harness.wait(1);
     assert_eq!(verb(&harness, 0).1, Verb::Resume);
 }
 
@@ -157,12 +162,13 @@ fn an_illegal_verb_says_why_before_it_asks() {
     harness.keys("p n");
     harness.assert_shows("cannot promote in phase Failed: this revision failed; retry it first");
     harness.keys("r y");
+    harness.wait(5);
     assert_eq!(verb(&harness, 0).1, Verb::Retry);
     at(&mut harness, "gke", "frontend");
     harness.keys("a");
     harness.assert_shows("no gate is waiting");
     harness.select("eks");
-    harness.model.selection = Some(crate::ui::attention::RowKey::Context("eks".into()));
+    harness.model.place.selection = Some(RowKey::Context("eks".into()));
     harness.keys("a");
     harness.assert_shows("a verb acts on one canary");
 }
@@ -174,6 +180,7 @@ fn a_gate_is_approved_with_y_and_rejected_by_name() {
     harness.keys("enter a");
     harness.assert_shows("gate      confirm-promotion");
     harness.keys("enter y");
+    harness.wait(5);
     assert_eq!(verb(&harness, 0), ("eks/app/ledger".into(), Verb::Approve, "confirm-promotion".into(), String::new(), "7d4f9c1b5f".into()));
     harness.keys("x y");
     assert_eq!(harness.sent.len(), 1);
@@ -240,7 +247,7 @@ fn marked_providers_are_bumped_together() {
     harness.assert_shows("bump 2 providers to 1.2.0");
     harness.text("bump 2");
     assert_eq!(harness.sent, [Command::Bump { providers: vec!["eks".into(), "gke".into()], to: "1.2.0".into(), why: String::new() }]);
-    assert!(harness.model.marks.is_empty());
+    assert!(harness.model.place.marks.is_empty());
 }
 
 #[test]
@@ -272,17 +279,17 @@ fn nothing_is_sent_to_a_cluster_that_does_not_answer() {
 fn narrowing_hides_contexts_with_their_marks_and_selection() {
     let mut harness = Harness::armed(120, 36);
     at(&mut harness, "gke", "frontend");
-    harness.keys("space c");
+    harness.keys("space C");
     harness.text("eks");
     harness.keys("enter");
     harness.assert_shows("only eks");
     harness.assert_hides("gke");
-    assert_eq!(harness.model.selection.as_ref().map(|row| row.context().to_string()), Some("eks".into()));
-    assert!(harness.model.marks.is_empty());
+    assert_eq!(harness.model.place.selection.as_ref().and_then(RowKey::context), Some("eks"));
+    assert!(harness.model.place.marks.is_empty());
     harness.keys("0");
     harness.assert_shows("all contexts");
     harness.assert_shows("gke");
-    harness.keys("c space down down space enter");
+    harness.keys("C space down down space enter");
     harness.assert_shows("only aks gke");
     harness.keys(":");
     harness.text("ctx gke");
@@ -313,7 +320,7 @@ fn a_provider_on_a_hidden_context_is_not_bumped() {
     harness.change(|fleet| Arc::make_mut(&mut fleet.contexts[2]).provider = "gke".into());
     harness.keys("W y :");
     harness.text("ctx eks");
-    harness.keys("enter 0 c");
+    harness.keys("enter 0 C");
     harness.text("gke");
     harness.keys("enter");
     harness.assert_shows("only gke");
@@ -339,7 +346,7 @@ fn a_filter_is_live_and_esc_clears_it() {
     harness.keys("enter");
     harness.assert_shows("filter “ledg”");
     harness.keys("j j j");
-    assert_eq!(harness.model.selection, Some(row_of("eks", "ledger")));
+    assert_eq!(harness.model.place.selection, Some(row_of("eks", "ledger")));
     harness.keys("esc");
     harness.assert_shows("app/auth");
     harness.keys("/");
@@ -400,7 +407,7 @@ fn leaving_has_three_ways() {
 
 #[test]
 fn help_lists_every_action() {
-    let mut harness = Harness::new(120, 36);
+    let mut harness = Harness::new(120, 60);
     harness.keys("?");
     for action in ACTIONS {
         harness.assert_shows(action.help);
@@ -434,7 +441,7 @@ fn an_outcome_may_come_before_its_number() {
     let mut harness = Harness::armed(120, 36);
     harness.outcome(9, OutcomeState::Done, "nothing to apply");
     harness.assert_hides("nothing to apply");
-    harness.event(Event::Sent { id: 9, label: "sync gke".into() });
+    harness.event(Event::Sent { id: 9, label: "sync gke".into(), batch: 1 });
     harness.assert_shows("✓ done sync gke · nothing to apply (gke/app/frontend)");
 }
 

@@ -59,7 +59,7 @@ impl Scale {
         let Some(value) = point.filter(|value| value.is_finite()) else { return Column::Gap };
         let breach = series.breaks(value);
         // A value on the limit belongs to the side that keeps it.
-        let upper = if series.limit.is_some() { breach != series.indicator.limit_is_minimum() } else { value >= self.limit };
+        let upper = if series.limit.is_some() { breach != series.limit_is_minimum() } else { value >= self.limit };
         let (from, to) = if upper { (self.limit, self.top) } else { (self.floor, self.limit) };
         Column::Bar { upper, breach, share: ((value - from) / (to - from)).clamp(0.0, 1.0) }
     }
@@ -72,7 +72,7 @@ fn columns(series: &SloSeries, width: usize) -> Vec<Column> {
     let each = series.points.len().div_ceil(width.max(1)).max(1);
     let worst = |points: &[Option<f64>]| {
         let values = points.iter().flatten().copied();
-        if series.indicator.limit_is_minimum() { values.reduce(f64::min) } else { values.reduce(f64::max) }
+        if series.limit_is_minimum() { values.reduce(f64::min) } else { values.reduce(f64::max) }
     };
     let mut shown: Vec<Column> = series.points.rchunks(each).map(|points| scale.column(series, worst(points))).collect();
     shown.resize(width, Column::Before);
@@ -117,7 +117,7 @@ pub fn one_row(series: &SloSeries, width: usize, theme: Theme) -> Vec<Span<'stat
 /// where data is missing, what is below it.
 #[must_use]
 pub fn three_rows(series: &SloSeries, width: usize, theme: Theme) -> [Vec<Span<'static>>; 3] {
-    let minimum = series.indicator.limit_is_minimum() && series.limit.is_some();
+    let minimum = series.limit_is_minimum() && series.limit.is_some();
     let [mut above, mut rule, mut below] = [const { Vec::new() }; 3];
     for column in columns(series, width) {
         let (high, mark, low) = match column {
@@ -153,7 +153,7 @@ fn bar_style(breach: bool, theme: Theme) -> Style {
 /// The limit in words: `≥ 99 %`.
 #[must_use]
 pub fn limit(series: &SloSeries) -> String {
-    let sign = if series.indicator.limit_is_minimum() { "≥" } else { "≤" };
+    let sign = if series.limit_is_minimum() { "≥" } else { "≤" };
     series.limit.map_or_else(|| "no limit".to_string(), |limit| format!("limit {sign} {} {}", number(limit), series.indicator.unit()))
 }
 
@@ -181,7 +181,7 @@ mod tests {
     use crate::ui::theme::Colour;
 
     fn series(indicator: Indicator, limit: Option<f64>, points: &[Option<f64>]) -> SloSeries {
-        SloSeries { indicator, limit, points: points.to_vec(), step: 10 }
+        SloSeries::new(indicator, limit, points.to_vec(), 10)
     }
 
     fn text(spans: &[Span<'_>]) -> String {
