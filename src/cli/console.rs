@@ -24,13 +24,14 @@ pub(super) fn options(global: &Global) -> Result<Options, Failure> {
         read_only: global.read_only,
         contexts: Vec::new(),
         crash: Some(ui::Crash::new(crash::report)),
-        mouse: !global.no_mouse,
+        mouse: !global.no_mouse && looks.mouse,
         surroundings: Surroundings::detect(variable),
         editor: ["VISUAL", "EDITOR"].into_iter().filter_map(variable).find(|name| !name.trim().is_empty()).unwrap_or_else(|| "vi".into()),
         // What the settings say besides is heard while the console runs, too.
         ascii: global.ascii || (looks.ascii.is_none() && theme::ascii_is_wanted(variable)),
         colour: Colour::detect(variable),
         background: variable("COLORFGBG").and_then(|value| theme::background_hint(&value)).unwrap_or_default(),
+        ask_background: looks.dark.name() != looks.light.name() && theme::asks_background(variable),
         arm_for: looks.arm_for,
         looks: looks::fixed(looks),
         ..Options::default()

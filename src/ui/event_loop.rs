@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use crossterm::event::{Event as Input, KeyEventKind, MouseButton, MouseEventKind};
+use crossterm::event::{Event as Input, KeyEvent, KeyEventKind, MouseButton, MouseEventKind};
 use ratatui::backend::Backend;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::error::TryRecvError;
@@ -23,20 +23,24 @@ use super::handover;
 use super::hits::Hits;
 use super::host::{Happening, Host};
 use super::keymap::Key;
+use super::looks::Looks;
 use super::message::{Effect, Event, HandOver, Message, Mouse, MouseKind};
 use super::model::Model;
 use super::record::Recorder;
 use super::sequences;
 use super::terminal::{Guard, Screen};
+use super::theme::{Heard, Listener, background_query};
 use super::update::update;
 use super::view;
-use super::{Exit, Looks, Options, Port, UiError};
+use super::{Exit, Options, Port, UiError};
 use crate::session::Clock;
 
 /// The least time between two frames of news.
 const FRAME: Duration = Duration::from_millis(16);
 /// A signal to a whole job is heard by all of it within this.
 const LATE: Duration = Duration::from_millis(60);
+/// The pieces of an answer of the terminal come without such a rest between them.
+const REST: Duration = Duration::from_millis(50);
 /// The end of the terminal leaves so much time to say good-bye to the clusters.
 const GONE: Duration = Duration::from_millis(1500);
 
@@ -109,7 +113,6 @@ pub(super) struct Run<'a, H: Host> {
     model: Model,
     port: Port,
     open: Open,
-    looks: watch::Receiver<Arc<Looks>>,
     hits: Hits,
     errands: VecDeque<Errand>,
     /// Every cell is to be drawn again.
@@ -117,6 +120,11 @@ pub(super) struct Run<'a, H: Host> {
     away: Arc<AtomicBool>,
     guard: Option<Arc<Guard>>,
     recorder: Option<Recorder>,
+    looks: watch::Receiver<Arc<Looks>>,
+    /// Takes the terminal's answer out of what is typed.
+    listener: Option<Listener>,
+    /// Keys that turned out to be typed, oldest first.
+    typed: VecDeque<Event>,
 }
 
 type Stop<'a> = Pin<&'a mut dyn Future<Output = Result<Exit, UiError>>>;
@@ -138,9 +146,24 @@ where
         let record = options.record.as_ref().map(|file| file.try_clone()).transpose().map_err(UiError::Terminal)?;
         let recorder = record.map(|file| Recorder::start(file, &options, size, port.clock.now()));
         let looks = options.looks.clone();
+        let listener = options.ask_background.then(Listener::default);
         let model = Model::new(options, size, port.clock.now());
         let open = Open { view: true, outcomes: true, answers: true, looks: true };
-        Ok(Self { host, model, port, open, looks, hits: Hits::default(), errands: VecDeque::new(), repaint: false, away, guard, recorder })
+        Ok(Self {
+            host,
+            model,
+            port,
+            open,
+            hits: Hits::default(),
+            errands: VecDeque::new(),
+            repaint: false,
+            away,
+            guard,
+            recorder,
+            looks,
+            listener,
+            typed: VecDeque::new(),
+        })
     }
 
     /// Until the operator leaves or `stop` resolves.
@@ -156,6 +179,9 @@ where
             let due = drawn.map_or_else(Instant::now, |at| at + FRAME);
             if dirty && (urgent || due <= Instant::now()) {
                 self.draw()?;
+                if drawn.is_none() && self.listener.is_some() {
+                    self.host.say(background_query()).map_err(UiError::Terminal)?;
+                }
                 (dirty, urgent, drawn) = (false, false, Some(Instant::now()));
             }
             if let Some(errand) = self.errands.pop_front() {
@@ -170,13 +196,10 @@ where
             let next = tokio::select! {
                 biased;
                 ended = &mut stop => return ended,
+                () = std::future::ready(()), if !self.typed.is_empty() => self.typed.pop_front().map_or(Next::Nothing, Next::Event),
                 happening = poll_fn(|context| self.host.poll(context)) => Next::Happening(happening.map_err(UiError::Terminal)?),
                 report = broken(guard) => Next::Event(Event::Broke { report }),
                 changed = self.port.view.changed(), if self.open.view => Next::Event(view_event(changed.is_ok(), &mut self.port, &mut self.open)),
-                changed = self.looks.changed(), if self.open.looks => {
-                    self.open.looks = changed.is_ok();
-                    changed.map_or(Next::Nothing, |()| Next::Event(Event::Looks(Arc::clone(&self.looks.borrow_and_update()))))
-                }
                 outcome = self.port.outcomes.recv(), if self.open.outcomes => {
                     self.open.outcomes = outcome.is_some();
                     outcome.map_or(Next::Nothing, |outcome| Next::Event(Event::Outcome(outcome)))
@@ -184,6 +207,15 @@ where
                 answer = self.port.answers.recv(), if self.open.answers => {
                     self.open.answers = answer.is_some();
                     answer.map_or(Next::Nothing, |answer| Next::Event(Event::Answer(answer)))
+                }
+                changed = self.looks.changed(), if self.open.looks => {
+                    self.open.looks = changed.is_ok();
+                    if self.open.looks { Next::Event(Event::Looks(Arc::clone(&self.looks.borrow_and_update()))) } else { Next::Nothing }
+                }
+                () = tokio::time::sleep(REST), if self.listener.as_ref().is_some_and(Listener::is_waiting) => {
+                    let keys = self.listener.as_mut().map(Listener::give_up).unwrap_or_default();
+                    self.typed.extend(keys.iter().map(|key| Event::Key(Key::from_event(key))));
+                    self.typed.pop_front().map_or(Next::Nothing, Next::Event)
                 }
                 () = sleep_until(wake) => if dirty { Next::Nothing } else { Next::Event(Event::Tick) },
             };
@@ -234,6 +266,9 @@ where
 
     /// What is ready, without waiting; the operator's doings first.
     async fn ready(&mut self) -> Result<Option<Next>, UiError> {
+        if let Some(event) = self.typed.pop_front() {
+            return Ok(Some(Next::Event(event)));
+        }
         // Polled by this task and no other waker: the event stream keeps the first one it is given.
         let happening = poll_fn(|context| Poll::Ready(self.host.poll(context))).await;
         if let Poll::Ready(happening) = happening {
@@ -255,10 +290,23 @@ where
         Ok(None)
     }
 
+    /// A key, unless it belongs to an answer of the terminal.
+    fn hear(&mut self, key: KeyEvent) -> Option<Event> {
+        let heard = self.listener.as_mut().map_or_else(|| Heard::Keys(vec![key]), |listener| listener.key(key));
+        match heard {
+            Heard::Part => None,
+            Heard::Background(background) => background.map(Event::Background),
+            Heard::Keys(keys) => {
+                self.typed.extend(keys.iter().map(|key| Event::Key(Key::from_event(key))));
+                self.typed.pop_front()
+            }
+        }
+    }
+
     /// What happened at the terminal, as the model knows it.
     fn translate(&mut self, happening: Happening) -> Result<Option<Event>, UiError> {
         Ok(match happening {
-            Happening::Input(Input::Key(key)) if key.kind != KeyEventKind::Release => Some(Event::Key(Key::from_event(&key))),
+            Happening::Input(Input::Key(key)) if key.kind != KeyEventKind::Release => self.hear(key),
             Happening::Input(Input::Paste(text)) => Some(Event::Paste(text)),
             Happening::Input(Input::Resize(width, height)) => Some(Event::Resize(width, height)),
             Happening::Input(Input::Mouse(mouse)) => {
@@ -316,12 +364,15 @@ where
             Effect::Ask(question) => (self.port.ask)(question),
             Effect::Send { command, label, batch } => return Ok(Some(Event::Sent { id: (self.port.send)(command), label, batch })),
             Effect::Copy(text) => return self.copy(&text).map(Some),
+            Effect::Notify { .. } if !self.model.looks.notify => {}
             Effect::Notify { title, body } => {
                 self.host.say(&sequences::notify(&title, &body, surroundings)).map_err(UiError::Terminal)?;
             }
             Effect::Title(text) if !surroundings.bare => self.host.name(&text).map_err(UiError::Terminal)?,
             Effect::Title(_) | Effect::Quit => {}
-            Effect::Mouse(take) => self.host.mouse(take && self.model.options.mouse).map_err(UiError::Terminal)?,
+            Effect::Mouse(take) => {
+                self.host.mouse(take && self.model.options.mouse && self.model.looks.mouse).map_err(UiError::Terminal)?
+            }
             Effect::Suspend if self.host.may_stop() => self.errands.push_back(Errand::Stop),
             Effect::Suspend => {
                 return Ok(Some(Event::Told { ok: false, text: "no shell could continue this console: q leaves it".into() }));

@@ -80,6 +80,12 @@ pub struct Options {
     pub colour: Colour,
     /// How long the console stays armed after the last key.
     pub arm_for: Duration,
+    /// The ground of the terminal, as far as it is known at the start.
+    pub background: Background,
+    /// Themes, keys and switches; what the channel holds later is taken over while the console runs.
+    pub looks: watch::Receiver<Arc<Looks>>,
+    /// Whether the terminal may be asked which ground it has.
+    pub ask_background: bool,
     /// Takes the mouse.
     pub mouse: bool,
     /// What the terminal is, as far as its environment says.
@@ -88,10 +94,6 @@ pub struct Options {
     pub editor: String,
     /// Writes the report of a panic.
     pub crash: Option<Crash>,
-    /// The ground of the terminal, as far as it is known at the start.
-    pub background: Background,
-    /// Themes, keys and switches; what the channel holds later is taken over while the console runs.
-    pub looks: watch::Receiver<Arc<Looks>>,
     /// Where everything that happens is recorded.
     pub record: Option<Arc<File>>,
 }
@@ -127,13 +129,14 @@ impl Default for Options {
             contexts: Vec::new(),
             ascii: false,
             colour: Colour::default(),
+            arm_for: looks::ARM_FOR,
+            background: Background::default(),
+            looks: looks::fixed(Looks::default()),
+            ask_background: false,
             mouse: true,
             surroundings: Surroundings::default(),
             editor: "vi".into(),
             crash: None,
-            arm_for: looks::ARM_FOR,
-            background: Background::default(),
-            looks: looks::fixed(Looks::default()),
             record: None,
         }
     }

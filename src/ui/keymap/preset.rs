@@ -16,7 +16,7 @@ pub enum Preset {
 const VIM_INSTEAD: &[(Id, &[&str])] = &[(Id::First, &["g g", "home"]), (Id::Outcomes, &["g o"])];
 
 /// Where `vim` has more keys than the table of actions.
-const VIM_ALSO: &[(Id, &[&str])] = &[(Id::Open, &["l"]), (Id::Close, &["h"])];
+const VIM_ALSO: &[(Id, &[&str])] = &[(Id::Open, &["l"]), (Id::Close, &["h"]), (Id::Earlier, &["ctrl-o"])];
 
 impl Preset {
     /// All of them.

@@ -248,3 +248,32 @@ async fn a_click_at_the_terminal_opens_what_is_drawn_there() {
     let drawn = text(terminal.backend().buffer());
     assert!(drawn.contains("FLEET › gke › app/frontend"), "{drawn}");
 }
+
+#[tokio::test]
+async fn the_answer_about_the_ground_changes_the_theme_and_types_nothing() {
+    let (_ends, port) = port();
+    let mut terminal = terminal(120, 36);
+    let key = |letter: char, modifiers| Input::Key(KeyEvent::new(KeyCode::Char(letter), modifiers));
+    let mut answer = vec![key(']', KeyModifiers::ALT)];
+    answer.extend("11;rgb:fafa/fafa/fafa".chars().map(letter));
+    answer.push(key('\\', KeyModifiers::ALT));
+    let input = typed(answer).chain(later(letter('q')));
+    let options = Options { ask_background: true, colour: crate::ui::Colour::True, ..Options::default() };
+    let exit = drive(&mut terminal, input, std::future::pending(), port, options).await.expect("an exit");
+    assert_eq!(exit, Exit::Quit);
+    let drawn = text(terminal.backend().buffer());
+    assert!(!drawn.contains("read-only: press"), "letters of the answer were typed:\n{drawn}");
+    let dim = crate::ui::theme::Theme::light().at(crate::ui::Colour::True).style(crate::ui::theme::Role::Dim).fg;
+    assert!(terminal.backend().buffer().content.iter().any(|cell| Some(cell.fg) == dim), "the light theme is not drawn");
+}
+
+#[tokio::test]
+async fn what_only_looks_like_an_answer_is_typed_after_all() {
+    let (_ends, port) = port();
+    let mut terminal = terminal(120, 36);
+    let held = Input::Key(KeyEvent::new(KeyCode::Char(']'), KeyModifiers::ALT));
+    let input = typed([held, letter('1'), letter('?')]).chain(later(letter('j')));
+    let options = Options { ask_background: true, ..Options::default() };
+    drive(&mut terminal, input, std::future::pending(), port, options).await.expect("an exit");
+    assert!(text(terminal.backend().buffer()).contains("HELP"), "the keys behind it are lost");
+}

@@ -21,8 +21,8 @@ pub enum Background {
 
 /// The question for the colour of the ground.
 #[must_use]
-pub const fn background_query() -> &'static [u8] {
-    b"\x1b]11;?\x1b\\"
+pub const fn background_query() -> &'static str {
+    "\x1b]11;?\x1b\\"
 }
 
 /// Whether the terminal may be asked: some draw what they do not understand.
