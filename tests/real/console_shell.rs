@@ -91,7 +91,7 @@ fn a_console_that_was_stopped_hard_draws_everything_again() {
     shell.keys("fg\r");
     shell.until(seconds(10), "a whole frame", |frame| frame.contains("PILOTHOUSE") && frame.contains("3 live") && frame.contains("? help"));
     shell.keys("q");
-    shell.until(seconds(15), "the shell again", |frame| !frame.contains("PILOTHOUSE") && frame.contains("Stopped"));
+    shell.until(seconds(15), "the shell again", |frame| !frame.contains("PILOTHOUSE") && frame.contains("ready>"));
     shell.keys("exit\r");
     shell.ends(seconds(10));
 }

@@ -119,9 +119,10 @@ impl Terminal {
         master.resize(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).expect("a pseudo terminal");
     }
 
-    /// The terminal goes away, once the program writes to it again.
+    /// The terminal goes away, with the answer to one more key: what reads it here ends with that.
     pub fn close(&mut self) {
         self.closed.store(true, Ordering::SeqCst);
+        self.keys("j");
         (self.writer, self.master) = (None, None);
     }
 
