@@ -87,7 +87,7 @@ impl Context {
         // A plugin takes its own time, which is not the network's, and goes on when this wait is over.
         match tokio::time::timeout(CONNECT, self.contexts.authenticate(&self.name)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error @ ContextError::Credential { .. })) => return Err(unauthorized(error.to_string())),
+            Ok(Err(ContextError::Credential { cause, .. })) => return Err(unauthorized(cause.to_string())),
             Ok(Err(error)) => return Err(unreachable(error.to_string())),
             Err(_) => {
                 let plugin = self.contexts.waits_for(&self.name).unwrap_or_default();
@@ -96,7 +96,7 @@ impl Context {
         }
         let attempt = async {
             let connection = self.contexts.connect(&self.name).await.map_err(|error| match error {
-                ContextError::Credential { .. } => unauthorized(error.to_string()),
+                ContextError::Credential { cause, .. } => unauthorized(cause.to_string()),
                 other => unreachable(other.to_string()),
             })?;
             let access = Access::new(connection.client.clone());
