@@ -395,8 +395,7 @@ impl<'a> Run<'a> {
 
     /// Puts what the checks said to the stage in which they said it.
     fn mark(&self, stages: &mut [Stage], here: usize) {
-        let mut current =
-            stages.iter().position(|s| s.kind == StageKind::PreRollout).or_else(|| stages.iter().position(|s| s.kind.is_step()));
+        let mut current = stages.iter().position(|s| s.kind == StageKind::PreRollout).or(Some(0));
         for (event, happening) in &self.events {
             let entered = match happening {
                 Happening::Weight(weight) => stages.iter().position(|s| match s.kind {
@@ -426,7 +425,10 @@ impl<'a> Run<'a> {
                 }
                 _ => continue,
             };
-            let Some(stage) = current.and_then(|at| stages.get_mut(at)) else { continue };
+            // A check that failed was made in a step: where events do not say in which, in the one that was reached.
+            let of_detection = |at: &usize| mark != Mark::Held && stages.get(*at).is_some_and(|s| s.kind == StageKind::Detect);
+            let at = current.map(|at| if of_detection(&at) { here } else { at });
+            let Some(stage) = at.and_then(|at| stages.get_mut(at)) else { continue };
             let times = if mark == Mark::Held { 1 } else { usize::try_from(event.count).unwrap_or(MARKS) };
             stage.marks.extend(std::iter::repeat_n(mark, times.min(MARKS)));
         }

@@ -30,6 +30,8 @@ const SECRET: [&str; 12] = [
     "accesskey",
     "access_key",
 ];
+/// Ends of such names.
+const SECRET_ENDS: [&str; 10] = ["_key", "-key", "_pass", "-pass", "pwd", "_auth", "-auth", "cookie", "_salt", "_dsn"];
 /// Fields that name something and hold nothing.
 const REFERENCES: [&str; 5] = ["valueFrom", "secretRef", "secretName", "configMapRef", "configMap"];
 
@@ -62,7 +64,7 @@ impl Difference {
 
     /// Adds what differs between `was` and `now`, under `prefix`.
     pub fn add(&mut self, prefix: &str, was: &Value, now: &Value) {
-        walk(prefix, Some(was).filter(|v| !v.is_null()), Some(now).filter(|v| !v.is_null()), false, self);
+        walk(prefix, Some(was).filter(|v| !v.is_null()), Some(now).filter(|v| !v.is_null()), Cover::Open, self);
     }
 
     /// Adds what differs between two configs: their keys, and of `ConfigMaps` short values.
@@ -90,25 +92,45 @@ impl Difference {
     /// Whether an image is among what differs.
     #[must_use]
     pub fn has_image(&self) -> bool {
-        self.changes.iter().any(|change| change.path.ends_with(".image"))
+        self.changes.iter().any(|change| change.path.rsplit('.').next() == Some("image"))
     }
 }
 
-fn walk(path: &str, was: Option<&Value>, now: Option<&Value>, hidden: bool, out: &mut Difference) {
+/// Whether values below a path are shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cover {
+    Open,
+    Hidden,
+    /// Below a reference: names of other objects, whatever they are called.
+    Names,
+}
+
+impl Cover {
+    fn below(self, key: &str, secret: bool) -> Self {
+        match self {
+            Self::Names => Self::Names,
+            _ if REFERENCES.contains(&key) => Self::Names,
+            _ if secret => Self::Hidden,
+            cover => cover,
+        }
+    }
+}
+
+fn walk(path: &str, was: Option<&Value>, now: Option<&Value>, cover: Cover, out: &mut Difference) {
     if was == now {
         return;
     }
     let containers = [was, now].into_iter().flatten().filter(|v| v.is_object() || v.is_array()).count();
     let sides = [was, now].into_iter().flatten().count();
     if containers == 0 || containers < sides {
-        let shown = |value: Option<&Value>| value.map(|v| if hidden { MASKED.to_owned() } else { leaf(v) });
+        let shown = |value: Option<&Value>| value.map(|v| if cover == Cover::Hidden { MASKED.to_owned() } else { leaf(v) });
         out.push(Change { path: clean(path), was: shown(was), now: shown(now) });
         return;
     }
     let arrays = [was, now].into_iter().flatten().all(Value::is_array);
     let parts = |value: Option<&Value>| -> Vec<(String, Value, bool)> {
         match value {
-            Some(Value::Object(map)) => map.iter().map(|(k, v)| (k.clone(), v.clone(), looks_secret(k) && !is_reference(k))).collect(),
+            Some(Value::Object(map)) => map.iter().map(|(k, v)| (k.clone(), v.clone(), looks_secret(k))).collect(),
             Some(Value::Array(items)) => items_of(items, named_by(was, now)),
             _ => Vec::new(),
         }
@@ -122,9 +144,7 @@ fn walk(path: &str, was: Option<&Value>, now: Option<&Value>, hidden: bool, out:
         let find = |parts: &'_ [(String, Value, bool)]| parts.iter().find(|(k, ..)| k == key).map(|(_, v, secret)| (v.clone(), *secret));
         let (was, now) = (find(&before), find(&after));
         let secret = was.as_ref().is_some_and(|(_, s)| *s) || now.as_ref().is_some_and(|(_, s)| *s);
-        // What a reference names is no secret, whatever it is called.
-        let hidden = (hidden || secret) && !is_reference(key);
-        walk(&joined(path, key, arrays), was.as_ref().map(|(v, _)| v), now.as_ref().map(|(v, _)| v), hidden, out);
+        walk(&joined(path, key, arrays), was.as_ref().map(|(v, _)| v), now.as_ref().map(|(v, _)| v), cover.below(key, secret), out);
     }
 }
 
@@ -139,10 +159,6 @@ fn joined(path: &str, key: &str, array: bool) -> String {
         (path, key) if key.contains(['.', '/']) => format!("{path}[{key}]"),
         (path, key) => format!("{path}.{key}"),
     }
-}
-
-fn is_reference(key: &str) -> bool {
-    REFERENCES.contains(&key)
 }
 
 /// The field that names every item of both lists; none where they have none, or it is not unique.
@@ -167,25 +183,37 @@ fn items_of(items: &[Value], named: Option<&'static str>) -> Vec<(String, Value,
             let after = option;
             option = item.as_str().is_some_and(|text| text.starts_with('-') && !text.contains('=') && looks_secret(text));
             match named.and_then(|field| item.get(field)) {
-                Some(Value::String(name)) => (name.clone(), item.clone(), looks_secret(name)),
-                Some(name) => (name.to_string(), item.clone(), false),
+                Some(Value::String(name)) => (name.clone(), unnamed(item, named), looks_secret(name)),
+                Some(name) => (name.to_string(), unnamed(item, named), false),
                 None => (at.to_string(), item.clone(), after),
             }
         })
         .collect()
 }
 
+/// `item` without the name that its path has already, unless that is all there is of it.
+fn unnamed(item: &Value, named: Option<&str>) -> Value {
+    let mut rest = item.clone();
+    if let (Some(map), Some(named)) = (rest.as_object_mut().filter(|map| map.len() > 1), named) {
+        map.remove(named);
+    }
+    rest
+}
+
 /// Whether what is called `name` may be secret.
 #[must_use]
 pub fn looks_secret(name: &str) -> bool {
     let name = name.to_lowercase();
-    SECRET.iter().any(|part| name.contains(part))
+    SECRET.iter().any(|part| name.contains(part)) || SECRET_ENDS.iter().any(|end| name.ends_with(end))
 }
 
 /// A value as it is shown: on one line, cut, and without credentials. Long texts are files, of which nobody knows what they hold.
 fn leaf(value: &Value) -> String {
     let text = match value {
         Value::String(text) => text.clone(),
+        // Where a whole object stands against a single value, nobody has looked into it.
+        Value::Object(_) => return "{…}".into(),
+        Value::Array(_) => return "[…]".into(),
         other => other.to_string(),
     };
     if text.trim_end().contains('\n') {
@@ -272,7 +300,6 @@ mod tests {
             [
                 "containers[web].args[0]: --level=info -> --level=debug",
                 "containers[web].args[1]: - -> -v",
-                "containers[web].env[B].name: - -> B",
                 "containers[web].env[B].value: - -> 2",
                 "containers[web].image: web:1 -> web:2",
                 "containers[web].ports[80].containerPort: 80 -> -",
@@ -287,37 +314,41 @@ mod tests {
     fn nothing_secret_is_in_a_difference() {
         let hide = "hunter2";
         let was = json!({"spec": {"containers": [{"name": "web", "env": [{"name": "DB_PASSWORD", "value": "old-hunter2"}]}]}});
-        let now = json!({"metadata": {"annotations": {"api-token": hide}}, "spec": {"containers": [{"name": "web",
-            "args": ["--db-password", hide, "--token=hunter2", "postgres://bo:hunter2@db/x?password=hunter2&a=b", "Authorization: Bearer hunter2"],
-            "command": ["sh", "-c", "run --secret hunter2 PASSWORD=hunter2"],
-            "env": [{"name": "DB_PASSWORD", "value": hide}, {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "web-secret", "key": "password"}}},
-                {"name": "JWT", "value": "eyJhbGciOiJIUzI1NiJ9.hunter2"}]}],
+        let env = json!({"metadata": {"annotations": {"api-token": hide}}, "spec": {"containers": [{"name": "web", "env": [
+            {"name": "DB_PASSWORD", "value": hide}, {"name": "STRIPE_KEY", "value": hide},
+            {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "web-secret", "key": "password"}}},
+            {"name": "JWT", "value": "eyJhbGciOiJIUzI1NiJ9.hunter2"}]}],
             "volumes": [{"name": "v", "secret": {"secretName": "web-token"}}]}});
-        let mut found = between(&was, &now);
-        found.add_config(
+        let words = json!({"spec": {"containers": [{"name": "web",
+            "args": ["--db-password", hide, "--token=hunter2", "postgres://bo:hunter2@db/x?password=hunter2&a=b", "Authorization: Bearer hunter2"],
+            "command": ["sh", "-c", "run --secret hunter2 PASSWORD=hunter2"]}]}});
+        let mut configs = Difference::default();
+        configs.add_config(
             true,
             "web-secret",
             &json!({"password": "aHVudGVyMg=="}),
             &json!({"password": "aHVudGVyMw==", "new": "aHVudGVyMg=="}),
         );
-        found.add_config(
-            false,
-            "web-config",
-            &json!({"ADMIN_TOKEN": "hunter2", "app.yaml": "a: 1"}),
-            &json!({"app.yaml": "a: 1\npassword: hunter2\n", "LEVEL": "debug"}),
-        );
-        let all = lines(&found).join("\n");
+        let file = json!({"app.yaml": "a: 1\npassword: hunter2\n", "LEVEL": "debug"});
+        configs.add_config(false, "web-config", &json!({"ADMIN_TOKEN": "hunter2", "app.yaml": "a: 1"}), &file);
+        let found = [between(&was, &env), between(&was, &words), configs];
+        assert!(found.iter().all(|f| f.more == 0), "everything is shown");
+        let all = found.iter().flat_map(lines).collect::<Vec<_>>().join("\n");
         assert!(!all.contains("hunter2") && !all.contains("aHVudGVy"), "{all}");
         for shown in [
             "containers[web].env[DB_PASSWORD].value: (masked) -> (masked)",
+            "containers[web].env[STRIPE_KEY].value: - -> (masked)",
             "valueFrom.secretKeyRef.name: - -> web-secret",
             "secret.secretName: - -> web-token",
+            "postgres://(masked)@db/x?password=(masked)&a=b",
+            "Authorization: Bearer (masked)",
+            "run --secret (masked) PASSWORD=(masked)",
             "Secret web-secret: password: (masked) -> (masked)",
             "ConfigMap web-config: ADMIN_TOKEN: (masked) -> -",
             "ConfigMap web-config: LEVEL: - -> debug",
             "ConfigMap web-config: app.yaml: a: 1 -> 2 lines",
         ] {
-            assert!(all.contains(shown) || found.more > 0, "{shown}\n{all}");
+            assert!(all.contains(shown), "{shown}\n{all}");
         }
     }
 
@@ -327,6 +358,7 @@ mod tests {
         let found = between(&json!({}), &Value::Object(many));
         assert_eq!((found.changes.len(), found.more, found.count()), (SHOWN, 4_980, 5_000));
         assert!(found.changes.iter().all(|c| c.now.as_ref().is_some_and(|n| n.chars().count() <= LONGEST + 1)));
+        assert_eq!(lines(&between(&json!({"a": 1}), &json!({"a": {"password": "hunter2"}}))), ["a: 1 -> {…}"]);
         assert!(!between(&json!({}), &json!({"a": "x\u{1b}[2J"})).changes[0].now.as_ref().is_some_and(|n| n.contains('\u{1b}')));
     }
 }

@@ -136,13 +136,11 @@ async fn series(
     let window = Window { end, step: Duration::from_secs(step.unsigned_abs()), points: usize::try_from(seconds / step + 1).unwrap_or(1) };
     let who = if judged { Who::Canary } else { Who::Primary };
     let inquiry = context.inquiry(&place.cluster);
-    match tokio::time::timeout(METRICS, inquiry.look(&canary.key, &place.spec, who, window)).await {
-        Ok(series) => (series, end),
-        Err(_) => {
-            gaps.push(format!("the metric servers did not answer within {}s", METRICS.as_secs()));
-            (canary.slo.clone(), now)
-        }
+    if let Ok(series) = tokio::time::timeout(METRICS, inquiry.look(&canary.key, &place.spec, who, window)).await {
+        return (series, end);
     }
+    gaps.push(format!("the metric servers did not answer within {}s", METRICS.as_secs()));
+    (canary.slo.clone(), now)
 }
 
 /// What the target has that the primary has not.

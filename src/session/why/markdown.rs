@@ -59,7 +59,14 @@ pub fn report(of: &Explanation) -> String {
     let rows = [
         ("As of", format!("{:.0}", of.as_of)),
         ("Where", place.into_iter().flatten().collect::<Vec<_>>().join(", ")),
-        ("State", format!("{}, failed checks {} of {}", of.phase, of.failed_checks, of.threshold)),
+        (
+            "State",
+            if of.phase.is_in_flight() {
+                format!("{}, failed checks {} of {}", of.phase, of.failed_checks, of.threshold)
+            } else {
+                of.phase.to_string()
+            },
+        ),
         ("Rollout", format!("{} by {}", of.strategy, of.router)),
         ("Image", images(of)),
         (
@@ -86,7 +93,7 @@ pub fn report(of: &Explanation) -> String {
         }
     }
     timeline(of, &mut out);
-    table(&mut out, "Figures", &["Series", "Now", "Limit", "Least", "Most", "Primary", "Data"], of.slo.iter().map(cells).collect());
+    table(&mut out, "Figures", &["Series", "Now", "Limit", "Least", "Most", "Primary now", "Data"], of.slo.iter().map(cells).collect());
     let changes = |difference: &Difference| {
         let side = |side: &Option<String>| side.clone().map_or_else(|| "–".to_owned(), |value| code(&value));
         difference.changes.iter().map(|c| vec![code(&c.path), side(&c.was), side(&c.now)]).collect::<Vec<_>>()
@@ -276,7 +283,7 @@ fn cells(series: &SloSeries) -> Vec<String> {
 
 fn series(series: &SloSeries) -> String {
     let cells = cells(series);
-    let names = ["", "now", "limit", "least", "most", "primary", "data"];
+    let names = ["", "now", "limit", "least", "most", "primary now", "data"];
     names
         .iter()
         .zip(cells)
@@ -323,7 +330,7 @@ fn escaped(text: &str) -> String {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '&' => out.push_str("&amp;"),
-            '|' | '*' | '_' | '`' | '[' | ']' | '\\' | '#' | '!' => {
+            '|' | '*' | '_' | '`' | '[' | ']' | '\\' => {
                 out.push('\\');
                 out.push(c);
             }

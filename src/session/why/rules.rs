@@ -241,9 +241,12 @@ fn rose_at_step(evidence: &Evidence) -> Option<Said> {
         return None;
     }
     let bad = mean(series.points.get(first..=last)?)?;
-    let good = mean(series.points.get(..first)?).or_else(|| mean(&series.primary)).filter(|v| *v > 0.0);
-    let rise = good.map(|good| bad / good).filter(|times| *times >= 2.0);
-    let how = rise.map_or_else(|| "went beyond its limit".to_owned(), |times| format!("rose {} times", figure(times.round())));
+    let good = mean(series.points.get(..first)?).or_else(|| mean(&series.primary));
+    let rise = good.filter(|good| bad / good >= 2.0);
+    let how = rise.map_or_else(
+        || format!("went to {}", in_unit(series, bad)),
+        |good| format!("rose from {} to {}", in_unit(series, good), in_unit(series, bad)),
+    );
     let text = format!("{} {how} within {} of weight {weight} %", capital(&series.name), span(after.max(1)));
     Some(Said::new(Severity::Cause, text, vec![proof(series, first, last)]))
 }
