@@ -185,7 +185,8 @@ const REQUIRED: &[&str] = &[
 const UNNAMED: &[(&str, &str)] = &[];
 
 /// Options of single commands, which the general help does not list.
-const OF_COMMANDS: &[&str] = &["--speed", "--seed", "--providers", "--serve", "--provider", "--gate", "--install"];
+const OF_COMMANDS: &[&str] =
+    &["--speed", "--seed", "--providers", "--serve", "--provider", "--gate", "--install", "--canaries", "--settled", "--storm"];
 
 const LONGEST: usize = 800;
 /// Files that may be longer, each with the reason.
