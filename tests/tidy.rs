@@ -190,7 +190,7 @@ const UNNAMED: &[(&str, &str)] = &[];
 
 /// Options of single commands, which the general help does not list.
 const OF_COMMANDS: &[&str] =
-    &["--speed", "--seed", "--providers", "--serve", "--provider", "--gate", "--install", "--md", "--expired", "--at", "--cast"];
+    &["--speed", "--seed", "--providers", "--serve", "--provider", "--gate", "--install", "--md", "--expired", "--at", "--cast", "--canaries", "--settled", "--storm"];
 
 const LONGEST: usize = 800;
 /// Files that may be longer, each with the reason.

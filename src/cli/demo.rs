@@ -44,6 +44,9 @@ pub(super) struct Demo {
     /// Serve so many canaries a cluster with nothing behind them instead of the story: a load to measure clients with
     #[arg(long, value_name = "N", requires = "serve", value_parser = clap::value_parser!(u32).range(1..=MOST_CANARIES))]
     canaries: Option<u32>,
+    /// Nothing of the load is in flight
+    #[arg(long, requires = "canaries")]
+    settled: bool,
     /// Change so many of the load's objects a second
     #[arg(long, value_name = "RATE", requires = "canaries", value_parser = clap::value_parser!(u32).range(1..=FIERCEST))]
     storm: Option<u32>,
@@ -52,7 +55,7 @@ pub(super) struct Demo {
 pub(super) async fn run(global: &Global, demo: &Demo) -> Outcome {
     let options = Options { speed: demo.speed, seed: demo.seed, providers: demo.providers.into(), drive: !global.read_only };
     if let (Some(folder), Some(canaries)) = (&demo.serve, demo.canaries) {
-        let load = Load { clusters: demo.providers.into(), canaries: canaries as usize, seed: demo.seed };
+        let load = Load { clusters: demo.providers.into(), canaries: canaries as usize, settled: demo.settled, seed: demo.seed };
         return bear(load, demo.storm, folder).await;
     }
     if let Some(folder) = &demo.serve {

@@ -32,6 +32,9 @@ type Name = (String, String);
 /// By namespace and name.
 type Objects = BTreeMap<Box<str>, BTreeMap<Box<str>, Arc<Stored>>>;
 
+/// Names of objects by namespace, and by what they refer to there.
+type Index = BTreeMap<Box<str>, BTreeMap<Box<str>, BTreeSet<Box<str>>>>;
+
 /// What may look different since it was asked last.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Touched {
@@ -49,9 +52,9 @@ struct Inner {
     objects: BTreeMap<Kind, Objects>,
     samples: BTreeMap<Kind, Sample>,
     /// Names of Canaries by namespace and target.
-    targets: BTreeMap<Box<str>, BTreeMap<Box<str>, BTreeSet<Box<str>>>>,
+    targets: Index,
     /// Names of Events by namespace and the Canary that they are about.
-    about: BTreeMap<Box<str>, BTreeMap<Box<str>, BTreeSet<Box<str>>>>,
+    about: Index,
     /// Deployments that run Flagger.
     flaggers: BTreeSet<Name>,
     touched: Touched,
@@ -426,7 +429,7 @@ fn slot<'a, T: Default>(map: &'a mut BTreeMap<Box<str>, T>, key: &str) -> &'a mu
 }
 
 /// Takes `name` out of the index.
-fn withdraw(index: &mut BTreeMap<Box<str>, BTreeMap<Box<str>, BTreeSet<Box<str>>>>, namespace: &str, by: &str, name: &str) {
+fn withdraw(index: &mut Index, namespace: &str, by: &str, name: &str) {
     let Some(names) = index.get_mut(namespace) else { return };
     if let Some(of) = names.get_mut(by) {
         of.remove(name);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::view::CanaryView;
+use crate::domain::target::CanaryKey;
 
 /// A list of canaries that is cheap to copy. What is changed in one copy stays as it was in the others.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +30,15 @@ impl Canaries {
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&CanaryView> {
         self.0.get(index).map(|canary| &**canary)
+    }
+
+    /// The canary of this name. Sessions list them in the order of their keys; a list made otherwise is gone through.
+    #[must_use]
+    pub fn find(&self, key: &CanaryKey) -> Option<&CanaryView> {
+        match self.0.binary_search_by(|canary| canary.key.cmp(key)) {
+            Ok(index) => self.get(index),
+            Err(_) => self.iter().find(|canary| canary.key == *key),
+        }
     }
 
     #[must_use]

@@ -46,6 +46,9 @@ const CREDENTIAL: Duration = Duration::from_mins(1);
 /// How often an observer asks who drives.
 const LOOK: Duration = Duration::from_secs(10);
 
+/// How often a quiet cluster is shown anew, for the age of its data alone.
+const SHOWN_ANEW: Duration = Duration::from_mins(1);
+
 /// One context of the fleet.
 pub struct Context {
     pub name: String,
@@ -485,8 +488,7 @@ impl Context {
                 }
             } else {
                 let was_live = std::mem::replace(&mut *lock(&self.link), Link::Live).is_live();
-                // A quiet cluster is shown anew now and then for the age of its data alone.
-                if news || !was_live || told.elapsed() >= LOOK {
+                if news || !was_live || told.elapsed() >= SHOWN_ANEW {
                     told = tokio::time::Instant::now();
                     self.ring();
                 }

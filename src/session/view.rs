@@ -41,7 +41,7 @@ impl FleetView {
 
     #[must_use]
     pub fn canary(&self, target: &Target) -> Option<&CanaryView> {
-        self.context(&target.context)?.canaries.iter().find(|c| c.key == target.key())
+        self.context(&target.context)?.canaries.find(&target.key())
     }
 }
 

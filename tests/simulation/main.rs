@@ -1,7 +1,7 @@
 //! The engine against a simulated fleet, in virtual time: thousands of rollouts, none of them on a cluster.
 //!
 //! `bad_input` asks the engine for what it must refuse; `crash` ends an engine after every write of every kind of rollout; `swarm` draws plans of trouble from seeds; `contract`
-//! and `fields` hold the simulated API server to what the real one answered, `server` to what only it has to do.
+//! and `fields` hold the simulated API server to what the real one answered, `server` to what only it has to do; `shown` holds views made one by one to those made at once.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,6 +19,7 @@ mod contract_list;
 mod crash;
 mod fields;
 mod server;
+mod shown;
 mod swarm;
 
 use std::sync::Mutex;
