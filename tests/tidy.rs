@@ -189,8 +189,23 @@ const REQUIRED: &[&str] = &[
 const UNNAMED: &[(&str, &str)] = &[];
 
 /// Options of single commands, which the general help does not list.
-const OF_COMMANDS: &[&str] =
-    &["--speed", "--seed", "--providers", "--serve", "--provider", "--gate", "--install", "--md", "--expired", "--at", "--cast", "--canaries", "--settled", "--storm"];
+const OF_COMMANDS: &[&str] = &[
+    "--speed",
+    "--seed",
+    "--providers",
+    "--serve",
+    "--provider",
+    "--gate",
+    "--install",
+    "--md",
+    "--expired",
+    "--at",
+    "--cast",
+    "--canaries",
+    "--settled",
+    "--storm",
+    "--confirm",
+];
 
 const LONGEST: usize = 800;
 /// Files that may be longer, each with the reason.

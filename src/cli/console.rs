@@ -6,11 +6,12 @@ use std::sync::Arc;
 use super::{Failure, Global, Outcome, PATIENCE, config, output, remembering_session, replay, session};
 use crate::config as files;
 use crate::domain::target::Target;
+use crate::domain::text::clean;
 use crate::session::fleet::Session;
 use crate::session::operations::Operator;
-use crate::session::questions::Desk;
+use crate::session::questions::{Desk, LogLevel, LogLine};
 use crate::session::view::FleetView;
-use crate::telemetry::crash;
+use crate::telemetry::{crash, recent};
 use crate::ui::{self, Colour, Options, Port, Surroundings, looks, record, theme};
 
 pub(super) fn options(global: &Global) -> Result<Options, Failure> {
@@ -34,8 +35,20 @@ pub(super) fn options(global: &Global) -> Result<Options, Failure> {
         ask_background: looks.dark.name() != looks.light.name() && theme::asks_background(variable),
         arm_for: looks.arm_for,
         looks: looks::fixed(looks),
+        login: login(global),
         ..Options::default()
     })
+}
+
+/// The command that logs in to a context named behind it: this program, with the same kubeconfig.
+fn login(global: &Global) -> Vec<String> {
+    let Some(program) = std::env::current_exe().ok().and_then(|path| path.into_os_string().into_string().ok()) else { return Vec::new() };
+    let mut words = vec![program];
+    if let Some(path) = global.kubeconfig.as_ref().and_then(|path| path.to_str()) {
+        words.extend(["--kubeconfig".into(), path.into()]);
+    }
+    words.push("login".into());
+    words
 }
 
 fn variable(name: &str) -> Option<String> {
@@ -66,7 +79,7 @@ pub(super) async fn over(session: Arc<Session>, mut options: Options, warn: bool
     let (operator, outcomes) = Operator::new(Arc::clone(&session), true);
     let view = session.view();
     let clock = session.settings.clock.clone();
-    let (desk, answers) = Desk::new(Arc::clone(&session), Arc::clone(&operator), Box::new(Vec::new));
+    let (desk, answers) = Desk::new(Arc::clone(&session), Arc::clone(&operator), Box::new(log));
     let port = Port {
         view: view.clone(),
         outcomes,
@@ -86,6 +99,24 @@ pub(super) async fn over(session: Arc<Session>, mut options: Options, warn: bool
     }
     session.close().await;
     ended.map(|_| 0).map_err(Failure::failed)
+}
+
+/// The log of this process, as the console takes it.
+fn log() -> Vec<LogLine> {
+    let level = |level: &str| match level {
+        "ERROR" => LogLevel::Error,
+        "WARN" => LogLevel::Warn,
+        "INFO" => LogLevel::Info,
+        _ => LogLevel::Debug,
+    };
+    let line = |line: recent::Line| LogLine {
+        number: line.number,
+        at: line.at,
+        level: level(line.level.as_str()),
+        from: line.from.into(),
+        text: clean(&line.text),
+    };
+    recent::lines().into_iter().map(line).collect()
 }
 
 /// Rollouts that stand still once this process is gone.

@@ -83,7 +83,7 @@ struct Global {
     /// Address of the daemon's /healthz, /readyz and /metrics
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: String,
-    /// Print one frame of SCREEN (fleet, canary/CONTEXT/NAMESPACE/NAME, help) and exit
+    /// Print one frame of SCREEN (fleet, versions, gates, events, log, help, provider/CONTEXT, canary/… or why/CONTEXT/NAMESPACE/NAME) and exit
     #[arg(long, value_name = "SCREEN")]
     snapshot: Option<String>,
     /// Print what changes as lines instead of drawing, until a signal; `-o json` for one object a line
@@ -144,6 +144,12 @@ enum Command {
     },
     /// Refs on offer, ref pinned, ref applied, ref promoted
     Versions { providers: Vec<String> },
+    /// Stop the line: abort every rollout in flight, in all contexts or those of --context
+    Stop {
+        /// `abort N`, with the number of rollouts that there are; without it they are listed
+        #[arg(long, value_name = "abort N", default_value = "")]
+        confirm: String,
+    },
     /// Edit pins, commit, push
     Bump {
         /// The ref to pin
@@ -258,6 +264,7 @@ async fn run(cli: Cli) -> Outcome {
         Some(Command::Retry { target }) => verbs::verb(&global, Verb::Retry, &target, "").await,
         Some(Command::Approve { target, gate }) => verbs::verb(&global, Verb::Approve, &target, &gate).await,
         Some(Command::Reject { target, gate }) => verbs::verb(&global, Verb::Reject, &target, &gate).await,
+        Some(Command::Stop { confirm }) => verbs::stop(&global, &confirm).await,
         Some(Command::Bump { reference, providers }) => bump::bump(&global, &reference, &providers).await,
         Some(Command::Login { contexts, expired }) => login::login(&global, &contexts, expired).await,
         Some(Command::Render { path }) => render::render(&path).await,

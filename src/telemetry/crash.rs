@@ -4,14 +4,13 @@
 //! last frame of a console. Nothing here may panic, and nothing waits for a lock that a panic may hold.
 
 use std::backtrace::Backtrace;
-use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::panic::PanicHookInfo;
 use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
+use std::sync::{LazyLock, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use regex::Regex;
@@ -29,7 +28,6 @@ struct Reporter {
 }
 
 static REPORTER: OnceLock<Reporter> = OnceLock::new();
-static LOG: Mutex<VecDeque<String>> = Mutex::new(VecDeque::new());
 
 /// From here on a panic is reported as `render` says it, and into a file of `folder`.
 pub fn install(folder: PathBuf, render: impl Fn(&PanicHookInfo<'_>) -> String + Send + Sync + 'static) {
@@ -64,7 +62,7 @@ fn full(said: &str, stack: &str, frame: &str) -> String {
         thread.name().unwrap_or("without a name"),
     );
     // The thread that panicked may be the one that was writing a line.
-    let lines: Vec<String> = LOG.try_lock().map(|log| log.iter().cloned().collect()).unwrap_or_default();
+    let lines = super::recent::tail(LINES);
     // Writing to a String cannot fail.
     let _ = writeln!(out, "--- the last {} lines of the log", lines.len());
     for line in &lines {
@@ -105,28 +103,11 @@ fn without_secrets(line: &str) -> String {
     }
 }
 
-/// Keeps the last lines of the log for a report.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Kept;
-
-impl io::Write for Kept {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut log = LOG.lock().unwrap_or_else(PoisonError::into_inner);
-        if log.len() >= LINES {
-            log.pop_front();
-        }
-        log.push_back(String::from_utf8_lossy(&bytes[..bytes.len().min(2000)]).into_owned());
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
+
+    use tracing_subscriber::layer::SubscriberExt as _;
 
     use super::*;
 
@@ -163,8 +144,8 @@ mod tests {
 
     #[test]
     fn a_report_has_stack_log_and_frame() {
-        let mut kept = Kept;
-        kept.write_all(b"12:00 watch resumed token=abc\n").expect("a line");
+        let subscriber = tracing_subscriber::registry().with(crate::telemetry::recent::Recent);
+        tracing::subscriber::with_default(subscriber, || tracing::info!("watch resumed token=abc"));
         let text = full("it broke at src/x.rs:1", "0: main", " FLEET  all contexts");
         for part in ["Pilothouse 0.", "it broke at", "0: main", "watch resumed token=***", "FLEET  all contexts"] {
             assert!(text.contains(part), "{part} is not in\n{text}");

@@ -1,13 +1,15 @@
 //! Logs: a rolling file in the state folder, or JSON lines on stdout for the daemon; reports of panics in `crash.rs`.
 
 pub mod crash;
+pub mod recent;
 
 use std::path::{Path, PathBuf};
 
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_appender::rolling::{Builder, Rotation};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::writer::MakeWriterExt as _;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Days of logs that are kept.
 const KEPT: usize = 7;
@@ -35,12 +37,14 @@ pub fn to_file(folder: &Path) -> Logs {
     });
     let Some(appender) = made else { return Logs { _guard: None, folder: None } };
     let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(BACKLOG).finish(appender);
-    let _ = tracing_subscriber::fmt().with_env_filter(filter()).with_writer(writer.and(|| crash::Kept)).with_ansi(false).try_init();
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(false);
+    let _ = tracing_subscriber::registry().with(filter()).with(lines).with(recent::Recent).try_init();
     Logs { _guard: Some(guard), folder: Some(folder.to_path_buf()) }
 }
 
 /// JSON lines on stdout.
 pub fn to_stdout() -> Logs {
-    let _ = tracing_subscriber::fmt().json().with_env_filter(filter()).with_writer(std::io::stdout.and(|| crash::Kept)).try_init();
+    let lines = tracing_subscriber::fmt::layer().json().with_writer(std::io::stdout);
+    let _ = tracing_subscriber::registry().with(filter()).with(lines).with(recent::Recent).try_init();
     Logs { _guard: None, folder: None }
 }

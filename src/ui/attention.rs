@@ -1,11 +1,11 @@
 //! What deserves attention: the state of every canary and provider, and the counters.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::widgets::glyph::State;
 use crate::domain::phase::Phase;
 use crate::engine::report::Reason;
-use crate::session::view::{CanaryView, ContextView, FleetView, Link, SyncState};
+use crate::session::view::{CanaryView, ContextView, Link, SyncState};
 
 /// The state of a canary by what its driver wrote, whatever the link.
 #[must_use]
@@ -66,25 +66,6 @@ pub fn provider_state(context: &ContextView) -> State {
     }
     let canaries = context.canaries.iter().map(own_state).filter(|state| *state != State::Gone);
     canaries.fold(own, std::cmp::Ord::min)
-}
-
-/// How many canaries and providers stand in each state. A provider counts where it is itself the
-/// trouble: dead, refused, its sync failed or held.
-#[must_use]
-pub fn count_states(view: &FleetView, scope: &BTreeSet<String>) -> BTreeMap<State, usize> {
-    let mut counts = BTreeMap::new();
-    for context in view.contexts.iter().filter(|context| in_scope(scope, &context.name)) {
-        let own = link_state(context);
-        if !context.link.is_live() || matches!(own, State::Fail | State::Hold) {
-            *counts.entry(own).or_insert(0) += 1;
-        }
-        if context.link.is_live() {
-            for canary in &context.canaries {
-                *counts.entry(own_state(canary)).or_insert(0) += 1;
-            }
-        }
-    }
-    counts
 }
 
 /// Whether a scope, where empty means everything, holds a context.

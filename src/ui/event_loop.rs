@@ -362,6 +362,7 @@ where
         match effect {
             Effect::Repaint => self.repaint = true,
             Effect::Ask(question) => (self.port.ask)(question),
+            Effect::Tell(command) => drop((self.port.send)(command)),
             Effect::Send { command, label, batch } => return Ok(Some(Event::Sent { id: (self.port.send)(command), label, batch })),
             Effect::Copy(text) => return self.copy(&text).map(Some),
             Effect::Notify { .. } if !self.model.looks.notify => {}

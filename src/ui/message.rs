@@ -127,6 +127,8 @@ pub enum Effect {
         /// Commands of one confirmation share it.
         batch: u64,
     },
+    /// Tell the session something that has no outcome: the next view says what came of it.
+    Tell(Command),
     /// Ask the session, which answers with [`Event::Answer`].
     Ask(Question),
     /// Draw every cell again.

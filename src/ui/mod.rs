@@ -16,6 +16,7 @@
 pub mod actions;
 pub mod address;
 pub mod attention;
+pub mod digest;
 mod event_loop;
 mod handover;
 pub mod hits;
@@ -94,6 +95,8 @@ pub struct Options {
     pub editor: String,
     /// Writes the report of a panic.
     pub crash: Option<Crash>,
+    /// The program with arguments that logs in to the context whose name follows; nothing where there is none.
+    pub login: Vec<String>,
     /// Where everything that happens is recorded.
     pub record: Option<Arc<File>>,
 }
@@ -137,6 +140,7 @@ impl Default for Options {
             surroundings: Surroundings::default(),
             editor: "vi".into(),
             crash: None,
+            login: Vec::new(),
             record: None,
         }
     }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::Options;
 use super::address::Address;
 use super::attention;
+use super::digest::Digests;
 use super::keymap::{Key, Keymap};
 use super::looks::Looks;
 use super::orders::{Delayed, Undo};
@@ -21,7 +22,7 @@ use super::widgets::glyph::State;
 use crate::domain::target::Target;
 use crate::session::command::Outcome;
 use crate::session::questions::LogLine;
-use crate::session::view::{CanaryView, ContextView, FleetView, Link};
+use crate::session::view::{CanaryView, ContextView, FleetView};
 use crate::session::why::Explanation;
 
 /// A line of news above the footer.
@@ -84,6 +85,8 @@ pub struct Model {
     pub size: (u16, u16),
     /// The fleet as last seen.
     pub view: Arc<FleetView>,
+    /// Its contexts in numbers.
+    pub digests: Digests,
     /// Contexts that the console is narrowed to; empty is all.
     pub scope: BTreeSet<String>,
     /// Where the console is.
@@ -111,6 +114,10 @@ pub struct Model {
     pub pressed: Vec<Key>,
     /// News.
     pub toast: Option<Toast>,
+    /// The context of which it was asked last what we may do there.
+    pub foreseen: Option<String>,
+    /// The context whose login has the terminal.
+    pub logging_in: Option<String>,
     /// Commands that went out, newest last, by number.
     pub sent: VecDeque<(u64, Sent)>,
     /// Outcomes that came before the number they belong to was known here.
@@ -129,6 +136,8 @@ pub struct Model {
     pub log_index: Vec<(u64, String)>,
     /// Why a canary stands where it stands, as it was found out last; nothing where it could not be.
     pub explained: Option<(Target, Option<Arc<Explanation>>)>,
+    /// When leaving was put off because something waits to be sent.
+    pub leaving: Option<Timestamp>,
     /// One `ctrl-c` was pressed just now.
     pub interrupted: bool,
     /// The key before this one completed a confirmation; an Enter typed after it is meant for that.
@@ -152,6 +161,7 @@ impl Model {
             now,
             size,
             view: Arc::default(),
+            digests: Digests::default(),
             scope,
             address: Address::Fleet,
             place: Place::default(),
@@ -166,6 +176,8 @@ impl Model {
             deaf_until: None,
             pressed: Vec::new(),
             toast,
+            foreseen: None,
+            logging_in: None,
             sent: VecDeque::new(),
             early: Vec::new(),
             batch: 0,
@@ -175,6 +187,7 @@ impl Model {
             log: Vec::new(),
             log_index: Vec::new(),
             explained: None,
+            leaving: None,
             interrupted: false,
             just_confirmed: false,
             ended: false,
@@ -224,6 +237,7 @@ impl Model {
         }
         let wanted = rows::Wanted {
             view: &self.view,
+            digests: &self.digests,
             scope: &self.scope,
             place,
             now: self.now,
@@ -328,16 +342,16 @@ impl Model {
             let young = canary.since.is_some_and(|since| self.now.as_second() - since.as_second() < 120);
             due || young
         };
-        let of_context = |context: &ContextView| {
-            matches!(context.link, Link::Connecting { .. }) || (context.link.is_live() && context.canaries.iter().any(ages))
-        };
+        let now = self.now;
         match &self.address {
             Address::Help | Address::Versions | Address::Why(_) | Address::Events => false,
             Address::Log => true,
             Address::Canary(_) => self.subject().is_some_and(|(_, canary)| ages(canary)),
-            Address::Provider(context) => self.view.context(context).is_some_and(of_context),
+            Address::Provider(name) => self.digests.each().any(|(context, digest)| context.is_called(name) && digest.counts_seconds(now)),
             Address::Gates => self.rows.iter().any(|row| row.canary(&self.view).is_some_and(|(_, canary)| ages(canary))),
-            Address::Fleet => self.visible().any(of_context),
+            Address::Fleet => {
+                self.digests.each().any(|(context, digest)| attention::in_scope(&self.scope, &context.name) && digest.counts_seconds(now))
+            }
         }
     }
 }

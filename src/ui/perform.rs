@@ -80,7 +80,7 @@ pub(super) fn perform(model: &mut Model, action: &'static Action) -> Vec<Effect>
         Id::Copy => return copy(model),
         Id::K9s => return k9s(model),
         Id::Editor => return editor(model),
-        Id::Login => {}
+        Id::Login => return login(model),
     }
     Vec::new()
 }
@@ -119,6 +119,22 @@ fn k9s(model: &mut Model) -> Vec<Effect> {
     vec![Effect::HandOver(HandOver { what: format!("k9s on {}", context.name), program: "k9s".into(), args, env: Vec::new() })]
 }
 
+/// The login of the context, with the terminal; what it came to is for the session to find out.
+fn login(model: &mut Model) -> Vec<Effect> {
+    let Some(context) = model.context().map(|context| context.name.clone()) else {
+        model.say(Role::Warn, "a login is for a context: move to a provider first");
+        return Vec::new();
+    };
+    let Some((program, args)) = model.options.login.split_first() else {
+        model.say(Role::Warn, "nothing can be logged in to here");
+        return Vec::new();
+    };
+    let args = args.iter().cloned().chain([context.clone()]).collect();
+    let errand = HandOver { what: format!("login to {context}"), program: program.clone(), args, env: Vec::new() };
+    model.logging_in = Some(context);
+    vec![Effect::HandOver(errand)]
+}
+
 fn editor(model: &mut Model) -> Vec<Effect> {
     let Some(target) = model.target().cloned() else {
         model.say(Role::Warn, "move to a canary first: its object is opened");
@@ -129,12 +145,13 @@ fn editor(model: &mut Model) -> Vec<Effect> {
 
 /// Leaves; what waits to be sent would be lost, so that is said first.
 fn quit(model: &mut Model) -> Vec<Effect> {
+    let again = model.leaving.is_some_and(|at| model.now.as_second() - at.as_second() <= orders::DELAY);
     if let Some(delayed) = model.delayed.last()
-        && !model.interrupted
+        && !again
     {
         let label = delayed.label.clone();
         model.say(Role::Warn, format!("{label} is not sent yet: again leaves without it, {} takes it back", model.keymap.short(Id::Undo)));
-        model.interrupted = true;
+        model.leaving = Some(model.now);
         return Vec::new();
     }
     vec![Effect::Quit]

@@ -17,7 +17,7 @@ use super::rows::RowKey;
 use super::rows::filter::Filter;
 use super::theme::Role;
 use super::{orders, perform, watched};
-use crate::session::command::Outcome;
+use crate::session::command::{Command, Outcome};
 use crate::session::questions::{Answer, Question};
 
 /// Takes one message.
@@ -39,7 +39,8 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
         Event::Returned { what, ok, message } => {
             let ended = if message.is_empty() { "done".into() } else { message };
             model.say(if ok { Role::Good } else { Role::Bad }, format!("{what}: {ended}"));
-            Vec::new()
+            let done = model.logging_in.take().filter(|_| ok);
+            done.map(|context| Effect::Tell(Command::LoggedIn { context })).into_iter().collect()
         }
         Event::Broke { report } => {
             let place = if report.is_empty() { String::new() } else { format!("; report in {report}") };
@@ -51,6 +52,7 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             Vec::new()
         }
         Event::View(view) => {
+            model.digests.take(&view);
             model.view = view;
             close_if_moved(model);
             let mut effects = watched::look(model);
@@ -88,7 +90,18 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     };
     effects.extend(more);
     settle(model);
+    effects.extend(foresee(model));
     effects
+}
+
+/// Asks what we may do in the context under the cursor, before a verb is chosen; only while verbs may be sent.
+fn foresee(model: &mut Model) -> Option<Effect> {
+    let context = model.context().filter(|context| model.armed() && context.link.is_live()).map(|context| context.name.clone())?;
+    if model.foreseen.as_ref() == Some(&context) {
+        return None;
+    }
+    model.foreseen = Some(context.clone());
+    Some(Effect::Tell(Command::Permissions { context }))
 }
 
 /// Ends what time ends: arming, news, half a double press.
@@ -150,8 +163,8 @@ fn settle(model: &mut Model) {
 const DEAF: SignedDuration = SignedDuration::from_millis(1_000);
 
 fn close_if_moved(model: &mut Model) {
-    if let Some(Overlay::Confirm(Confirm { ask: Ask::Many(many), .. })) = &mut model.overlay {
-        many.refresh(&model.view);
+    if let Some(Overlay::Confirm(confirm)) = &mut model.overlay {
+        confirm.refresh(&model.view);
     }
     let moved = match &model.overlay {
         Some(Overlay::Confirm(Confirm { ask: Ask::Verb(ask), .. })) => ask.moved(model.view.canary(&ask.target)),

@@ -8,7 +8,7 @@ use super::widgets::glyph::State;
 use super::widgets::text::as_of;
 use crate::domain::intent::Verb;
 use crate::domain::phase::Phase;
-use crate::session::view::{CanaryView, ContextView, Link};
+use crate::session::view::{CanaryView, ContextView, Link, Need};
 
 /// The verb that an action means for this canary; `None` for actions that send none.
 #[must_use]
@@ -53,6 +53,7 @@ pub fn possible(model: &Model, id: Id) -> Result<(), String> {
                 return Err("a verb acts on one canary: move to its row first".into());
             };
             reachable(model, context)?;
+            permitted(context, Need::Verbs, Some(&canary.key.namespace))?;
             verb_of(id, canary).map_or(Ok(()), |verb| allowed(verb, canary))
         }
         _ => Ok(()),
@@ -91,6 +92,17 @@ pub fn allowed(verb: Verb, canary: &CanaryView) -> Result<(), String> {
         return Err(format!("cannot {verb} {}: no gate is waiting", canary.key.name));
     }
     Ok(())
+}
+
+/// Whether the API server said that we may, as far as it was asked. Not knowing keeps nobody from trying.
+///
+/// # Errors
+/// What is refused, with its reason.
+pub fn permitted(context: &ContextView, need: Need, namespace: Option<&str>) -> Result<(), String> {
+    match context.permission(need).denial(namespace) {
+        Some(why) => Err(format!("{} refuses it: {why}", context.provider)),
+        None => Ok(()),
+    }
 }
 
 /// Whether anything can be sent to the context.

@@ -1,5 +1,6 @@
 //! Every rule, where it speaks and where it is silent; and a bad release in the simulation, explained.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
@@ -8,6 +9,7 @@ use serde_json::json;
 use super::*;
 use crate::domain::intent::Verb;
 use crate::engine::report::{CheckKind, Finding as Check, Reason};
+use crate::session::canaries::Canaries;
 use crate::session::testing::{before, canary, event, hook, now};
 use crate::session::timeline::timeline;
 use crate::session::view::{GateView, Indicator, PauseView, SyncState};
@@ -29,7 +31,11 @@ fn of(canary: CanaryView) -> Evidence {
         server_version: None,
         driver: DriverView::Here,
         sync: None,
-        canaries: Vec::new(),
+        canaries: Canaries::default(),
+        aliases: Vec::new(),
+        credential: None,
+        permissions: BTreeMap::new(),
+        remembered: None,
         problems: Vec::new(),
     };
     Evidence {
@@ -151,7 +157,7 @@ fn a_rollback_names_check_value_limit_weight_and_count() {
 fn its_evidence_is_where_it_says() {
     let found = explain(bad());
     let line = &found.findings[0];
-    assert_eq!((line.rule, line.severity), ("rolled-back", Severity::Cause));
+    assert_eq!((&*line.rule, line.severity), ("rolled-back", Severity::Cause));
     let event = line.evidence.iter().find_map(|p| if let Proof::Event { index, .. } = p { Some(*index) } else { None });
     assert!(found.events[event.expect("an event")].message.contains("97.20% < 99%"));
     assert!(line.evidence.contains(&Proof::Series { name: "error rate".into(), from: 5, to: 9 }));
@@ -401,7 +407,7 @@ fn lines_are_ranked_and_bounded_and_every_rule_has_its_own_name() {
     evidence.twins = vec![twin("aks", TwinState::Healthy)];
     let found = explain(evidence);
     assert!(found.findings.is_sorted_by_key(|f| f.severity) && found.findings.len() <= LINES);
-    let rules: Vec<_> = found.findings.iter().map(|f| f.rule).collect();
+    let rules: Vec<_> = found.findings.iter().map(|f| &*f.rule).collect();
     assert_eq!(rules, ["rolled-back", "canary-or-traffic", "rose-at-step", "provider-or-release", "help"]);
     let mut names: Vec<_> = rules::TABLE.iter().map(|r| r.name).collect();
     names.sort_unstable();
@@ -503,7 +509,7 @@ mod played {
                 lease_namespace: crate::kubernetes::lease::NAMESPACE.into(),
                 drive: true,
                 series: true,
-                interactive: false,
+                remember: None,
                 in_cluster: false,
                 cache: cache.path().into(),
                 identity: "why".into(),
@@ -554,7 +560,7 @@ mod played {
         let target: Target = "eks/shop/web".parse().expect("a target");
         let found = ask(&played.session, &target).await.expect("an explanation");
         let cause = &found.findings[0];
-        assert_eq!((cause.rule, cause.severity), ("rolled-back", Severity::Cause), "{:#?}", found.findings);
+        assert_eq!((&*cause.rule, cause.severity), ("rolled-back", Severity::Cause), "{:#?}", found.findings);
         let check = found.report.as_ref().and_then(|r| r.finding.clone()).expect("a finding");
         assert_eq!((check.check.as_str(), check.min, check.failed), ("request-success-rate", Some(99.0), check.threshold));
         assert!(check.weight >= 20 && check.value.is_some_and(|v| v < 99.0), "{check:?}");
@@ -563,7 +569,7 @@ mod played {
         {
             assert!(cause.text.contains(&part), "{part}: {}", cause.text);
         }
-        let rules: Vec<_> = found.findings.iter().map(|f| f.rule).collect();
+        let rules: Vec<_> = found.findings.iter().map(|f| &*f.rule).collect();
         assert!(rules.contains(&"canary-or-traffic"), "{:#?}", found.findings);
         let beside = found.findings.iter().find(|f| f.rule == "canary-or-traffic").map(|f| f.text.as_str()).unwrap_or_default();
         assert!(beside.ends_with("it is the canary, not the traffic"), "{beside}");

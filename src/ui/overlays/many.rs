@@ -5,7 +5,7 @@ use ratatui::text::{Line, Span};
 use super::confirm::VerbAsk;
 use crate::domain::intent::Verb;
 use crate::domain::target::Target;
-use crate::session::view::{CanaryView, ContextView, DriverView, FleetView};
+use crate::session::view::{CanaryView, ContextView, DriverView, FleetView, Need};
 use crate::ui::actions::Id;
 use crate::ui::attention;
 use crate::ui::model::Model;
@@ -70,7 +70,10 @@ impl Many {
             (Some(why), _) | (None, DriverView::Flagger { why }) => Err(why.clone()),
             _ => Ok(()),
         };
-        let taken = verbs::reachable(model, context).and(foreign).and_then(|()| verbs::allowed(self.verb, canary));
+        let taken = verbs::reachable(model, context)
+            .and_then(|()| verbs::permitted(context, Need::Verbs, Some(&canary.key.namespace)))
+            .and(foreign)
+            .and_then(|()| verbs::allowed(self.verb, canary));
         match taken {
             Ok(()) => {
                 let ask = VerbAsk::of(context, canary, self.verb);
@@ -96,7 +99,10 @@ impl Many {
             match ask.moved(view.canary(&ask.target)) {
                 None if live => kept.push(ask),
                 None => self.left_out.push((ask.target.to_string(), "its cluster stopped answering".into())),
-                Some(why) => self.left_out.push((ask.target.to_string(), why)),
+                Some(why) => {
+                    let why = why.strip_suffix("; nothing was sent").unwrap_or(&why).to_string();
+                    self.left_out.push((ask.target.to_string(), why));
+                }
             }
         }
         self.each = kept;
@@ -108,7 +114,7 @@ impl Many {
     pub fn title(&self, model: &Model) -> String {
         let scope =
             if model.scope.is_empty() { "all contexts".to_string() } else { model.scope.iter().cloned().collect::<Vec<_>>().join(" ") };
-        if self.stop { format!("! STOP THE LINE · {scope}") } else { format!("{} {} canaries", self.verb, self.each.len()) }
+        if self.stop { format!("! STOP THE LINE · {scope}") } else { format!("{} {} canar{}", self.verb, self.each.len(), if self.each.len() == 1 { "y" } else { "ies" }) }
     }
 }
 

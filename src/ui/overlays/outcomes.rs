@@ -71,6 +71,7 @@ fn lines(model: &Model, columns: usize) -> Vec<Line<'static>> {
                 theme.style(Role::Title),
             ));
         }
+        let many = sent.len() > 1;
         for sent in sent {
             let targets: Vec<(String, Role, &str, String)> = if sent.outcomes.is_empty() {
                 vec![(sent.label.clone(), Role::Busy, "» sent", String::new())]
@@ -83,11 +84,13 @@ fn lines(model: &Model, columns: usize) -> Vec<Line<'static>> {
             };
             for (target, role, word, message) in targets {
                 let name = fit(&cut_middle(&target, 32), 33);
+                // The heading of many has their time.
+                let (when, left) = if many { ("  ".to_string(), 46) } else { (format!("{at} "), 55) };
                 out.push(Line::from(vec![
-                    Span::styled(format!("{at} "), theme.style(Role::Dim)),
+                    Span::styled(when, theme.style(Role::Dim)),
                     Span::styled(fit(word, 11), theme.style(role)),
                     Span::styled(name, theme.style(Role::Text)),
-                    Span::styled(cut(&message, columns.saturating_sub(55)), theme.style(role)),
+                    Span::styled(cut(&message, columns.saturating_sub(left)), theme.style(role)),
                 ]));
             }
         }

@@ -6,7 +6,7 @@ use super::filter::Subject;
 use super::{NONE, Row, RowKey, Wanted};
 use crate::domain::target::Target;
 use crate::session::view::{CanaryView, ContextView};
-use crate::ui::attention::{canary_state, in_scope, provider_state};
+use crate::ui::attention::{canary_state, in_scope};
 use crate::ui::place::SortBy;
 use crate::ui::widgets::glyph::State;
 
@@ -37,7 +37,7 @@ pub(super) fn rows(wanted: &Wanted<'_>) -> Vec<Row> {
     order_contexts(wanted, &mut contexts);
     let mut out = Vec::new();
     for (at, context) in contexts {
-        let calm = provider_state(context).is_calm();
+        let calm = state(wanted, at).is_calm();
         let own = passes(wanted, context, None);
         let canaries = canaries(wanted, at, context, keep);
         if (keep != Keep::Trouble || !calm) && (own || !canaries.is_empty()) {
@@ -60,12 +60,19 @@ pub(super) fn of_provider(wanted: &Wanted<'_>, name: &str) -> Vec<Row> {
     out
 }
 
+fn state(wanted: &Wanted<'_>, at: usize) -> State {
+    wanted.digests.get(at).map_or(State::Wait, |digest| digest.state)
+}
+
 fn passes(wanted: &Wanted<'_>, context: &ContextView, canary: Option<&CanaryView>) -> bool {
     let subject = Subject { context: Some(context), canary, words: "", since: None, now: wanted.now };
     wanted.place.filter.passes(&subject)
 }
 
 fn canaries(wanted: &Wanted<'_>, at: usize, context: &ContextView, keep: Keep) -> Vec<Row> {
+    if keep != Keep::All && wanted.digests.get(at).is_some_and(|digest| digest.restless == 0) && context.link.is_live() {
+        return Vec::new();
+    }
     let mut found: Vec<(State, usize, &CanaryView)> = context
         .canaries
         .iter()
@@ -97,8 +104,8 @@ fn order_contexts(wanted: &Wanted<'_>, contexts: &mut [(usize, &ContextView)]) {
     let youngest = |context: &ContextView| context.canaries.iter().filter_map(|canary| canary.since).max();
     let heaviest = |context: &ContextView| context.canaries.iter().map(|canary| canary.weight).max();
     match wanted.place.sort.by {
-        SortBy::Attention => contexts.sort_by_cached_key(|(_, context)| (provider_state(context), wave(context))),
-        SortBy::State => contexts.sort_by_cached_key(|(_, context)| (provider_state(context), context.provider.clone())),
+        SortBy::Attention => contexts.sort_by_cached_key(|(at, context)| (state(wanted, *at), wave(context))),
+        SortBy::State => contexts.sort_by_cached_key(|(at, context)| (state(wanted, *at), context.provider.clone())),
         SortBy::Name => contexts.sort_by_cached_key(|(_, context)| context.provider.clone()),
         SortBy::Age => contexts.sort_by_cached_key(|(_, context)| Reverse(youngest(context))),
         SortBy::Weight => contexts.sort_by_cached_key(|(_, context)| Reverse(heaviest(context))),

@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::address::Address;
+use super::digest::Digests;
 use super::place::Place;
 use crate::domain::target::Target;
 use crate::session::view::{CanaryView, ContextView, FleetView};
@@ -97,6 +98,8 @@ impl Row {
 pub struct Wanted<'a> {
     /// The fleet.
     pub view: &'a FleetView,
+    /// Its contexts in numbers.
+    pub digests: &'a Digests,
     /// The contexts; empty is all.
     pub scope: &'a BTreeSet<String>,
     /// Filter and order.

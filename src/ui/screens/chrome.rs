@@ -112,8 +112,9 @@ pub fn counters(model: &Model, columns: usize) -> Line<'static> {
     const ORDER: [State; 10] =
         [State::Fail, State::Slo, State::Gate, State::Hold, State::Prog, State::Ok, State::Wait, State::Stale, State::Auth, State::Down];
     let theme = model.theme();
-    let counts = attention::count_states(&model.view, &model.scope);
-    let of = |state: State| counts.get(&state).copied().unwrap_or(0);
+    let visible = || model.digests.each().filter(|(context, _)| attention::in_scope(&model.scope, &context.name));
+    let counts = State::ALL.map(|state| visible().map(|(_, digest)| digest.count(state)).sum::<usize>());
+    let of = |state: State| counts[state as usize];
     let line = |shown: &dyn Fn(State) -> bool, word: &dyn Fn(State) -> String, gap: &str| {
         let mut spans = vec![Span::raw(" ")];
         for state in ORDER.into_iter().filter(|state| shown(*state)) {
@@ -253,7 +254,7 @@ fn offered(model: &Model, id: Id) -> bool {
         Id::Undo => !model.delayed.is_empty() || (model.armed() && model.undo.is_some()),
         Id::Why => model.subject().is_some(),
         Id::Mark => !model.rows.is_empty(),
-        Id::Gates => model.address != Address::Gates && model.visible().any(|context| context.canaries.iter().any(|c| !c.gates.is_empty())),
+        Id::Gates => model.address != Address::Gates && model.digests.each().any(|(_, digest)| digest.gates > 0),
         Id::Versions => model.address == Address::Fleet,
         Id::Fleet => model.address != Address::Fleet,
         _ => true,
@@ -264,13 +265,17 @@ fn offered(model: &Model, id: Id) -> bool {
 #[must_use]
 pub fn title(model: &Model, action: &Action) -> String {
     let paused = model.subject().is_some_and(|(_, canary)| canary.paused.is_some());
-    match action.id {
+    let word: String = match action.id {
         Id::Pause => if paused { Verb::Resume.word() } else { Verb::Pause.word() }.into(),
         Id::Arm if model.armed() => "disarm".into(),
-        Id::Bump | Id::Sync if model.marked_contexts().len() > 1 => format!("{} {}", action.title, model.marked_contexts().len()),
-        _ if verbs::writes(action.id) && model.marked_targets().len() > 1 => format!("{} {}", action.title, model.marked_targets().len()),
         _ => action.title.into(),
-    }
+    };
+    let count = match action.id {
+        Id::Bump | Id::Sync => model.marked_contexts().len(),
+        _ if verbs::writes(action.id) => model.marked_targets().len(),
+        _ => 0,
+    };
+    if count > 1 { format!("{word} {count}") } else { word }
 }
 
 /// Keys that act on the selection and are legal, for the preview: key and title.
@@ -306,7 +311,8 @@ pub fn tabs(model: &Model, columns: usize, area: Rect, hits: &mut Hits) -> Line<
         (Id::Log, Address::Log),
     ];
     let theme = model.theme();
-    let waiting: usize = model.visible().flat_map(|context| &context.canaries).map(|canary| canary.gates.len()).sum();
+    let waiting: usize =
+        model.digests.each().filter(|(context, _)| attention::in_scope(&model.scope, &context.name)).map(|(_, digest)| digest.gates).sum();
     let mut left = vec![Span::raw(" ")];
     for (id, address) in TABS {
         let Some(action) = super::super::actions::action(id) else { continue };

@@ -9,6 +9,7 @@ use crate::session::view::ContextView;
 use crate::ui::attention;
 use crate::ui::model::Model;
 use crate::ui::theme::Role;
+use crate::ui::widgets::glyph::State;
 
 /// Lines that the strip may take.
 const MOST: usize = 3;
@@ -17,13 +18,13 @@ const MOST: usize = 3;
 #[must_use]
 pub fn lines(model: &Model, columns: usize) -> Vec<Line<'static>> {
     let theme = model.theme();
-    let mut waves: BTreeMap<Option<u32>, Vec<&ContextView>> = BTreeMap::new();
-    for context in model.visible() {
-        waves.entry(context.wave).or_default().push(context);
+    let mut waves: BTreeMap<Option<u32>, Vec<(&ContextView, State)>> = BTreeMap::new();
+    for (context, digest) in model.digests.each().filter(|(context, _)| attention::in_scope(&model.scope, &context.name)) {
+        waves.entry(context.wave).or_default().push((context, digest.state));
     }
     // Providers without a wave come last.
     let none = waves.remove(&None);
-    let mut groups: Vec<(String, Vec<&ContextView>)> =
+    let mut groups: Vec<(String, Vec<(&ContextView, State)>)> =
         waves.into_iter().map(|(wave, of_it)| (wave.map_or_else(String::new, |wave| format!("w{wave}")), of_it)).collect();
     if let Some(rest) = none {
         let name = if groups.is_empty() { String::new() } else { "–".into() };
@@ -36,8 +37,7 @@ pub fn lines(model: &Model, columns: usize) -> Vec<Line<'static>> {
     let mut lines: Vec<Line<'static>> = vec![Line::from(" ")];
     for (name, of_it) in groups {
         let mut glyphs = vec![Span::styled(if name.is_empty() { name } else { format!("{name} ") }, theme.style(Role::Dim))];
-        for context in of_it {
-            let state = attention::provider_state(context);
+        for (context, state) in of_it {
             let mut style = theme.style(state.role());
             if here == Some(context.name.as_str()) {
                 style = style.add_modifier(Modifier::REVERSED);

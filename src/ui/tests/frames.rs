@@ -151,6 +151,9 @@ async fn the_loop_draws_at_once_sends_and_leaves() {
     let (outcomes, incoming) = mpsc::unbounded_channel();
     let (commands, mut received) = mpsc::unbounded_channel();
     let send = move |command: Command| {
+        if matches!(command, Command::Permissions { .. }) {
+            return 1;
+        }
         let _ = commands.send(command);
         let done = Outcome { id: 7, target: "eks".into(), state: OutcomeState::Done, message: "synced".into() };
         let _ = outcomes.send(done);

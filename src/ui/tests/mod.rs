@@ -8,3 +8,4 @@ mod recording;
 mod screens;
 mod scripts;
 mod shell;
+mod workflows;

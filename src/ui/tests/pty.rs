@@ -57,7 +57,14 @@ fn a_console_of_its_own() {
 async fn console(effects: Vec<Effect>, options: Options) {
     let (_views, view) = watch::channel(Arc::new(fleet()));
     let (_outcomes, incoming) = mpsc::unbounded_channel();
-    let port = Port { view, outcomes: incoming, clock: Clock::wall(), send: Box::new(|_| 0), answers: mpsc::unbounded_channel().1, ask: Box::new(|_| {}) };
+    let port = Port {
+        view,
+        outcomes: incoming,
+        clock: Clock::wall(),
+        send: Box::new(|_| 0),
+        answers: mpsc::unbounded_channel().1,
+        ask: Box::new(|_| {}),
+    };
     let away = Arc::default();
     let stop = stop_signals(Arc::clone(&away), Arc::default()).expect("signals");
     let mut screen = Screen::enter(&options).expect("a terminal");

@@ -33,7 +33,14 @@ async fn recorded() -> (TempDir, PathBuf, String) {
     let file = record::create(&path).expect("a file");
     let (views, view) = watch::channel(Arc::new(fleet()));
     let (_outcomes, incoming) = mpsc::unbounded_channel();
-    let port = Port { view, outcomes: incoming, clock: Clock::wall(), send: Box::new(|_| 7), answers: mpsc::unbounded_channel().1, ask: Box::new(|_| {}) };
+    let port = Port {
+        view,
+        outcomes: incoming,
+        clock: Clock::wall(),
+        send: Box::new(|_| 7),
+        answers: mpsc::unbounded_channel().1,
+        ask: Box::new(|_| {}),
+    };
     let options = Options { record: Some(Arc::new(file)), colour: Colour::True, ..Options::default() };
     let mut terminal = Terminal::new(TestBackend::new(120, 36)).expect("a terminal");
     let news = async move {
