@@ -36,7 +36,6 @@ pub(super) fn options(global: &Global) -> Result<Options, Failure> {
         arm_for: looks.arm_for,
         looks: looks::fixed(looks),
         login: login(global),
-        ..Options::default()
     })
 }
 

@@ -18,7 +18,7 @@ use crate::kubernetes::kinds::Kind;
 
 /// Plans that are made at once: each one may fetch a repository.
 const PLANS_AT_ONCE: usize = 4;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A question of the console.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -314,14 +314,19 @@ pub struct CanaryView {
     /// Gates that wait for a human.
     pub gates: Vec<GateView>,
     /// The weights that the analysis goes through, as planned; empty for strategies that count iterations.
+    #[serde(default)]
     pub steps: Vec<u32>,
     /// The metric checks, in the order of the Canary.
+    #[serde(default)]
     pub metrics: Vec<MetricView>,
     /// The webhooks, in the order of the Canary, and after them the gates that a human opens.
+    #[serde(default)]
     pub hooks: Vec<HookView>,
     /// Requests are mirrored to the canary before the first traffic.
+    #[serde(default)]
     pub mirror: bool,
     /// Requests are chosen by what they carry (A/B testing).
+    #[serde(default)]
     pub matched: bool,
     /// Name of the target.
     pub target: String,
@@ -330,6 +335,7 @@ pub struct CanaryView {
     pub primary_image: Option<String>,
     pub revision: String,
     /// The revision that the primary runs, as its driver recorded it; empty before the first.
+    #[serde(default)]
     pub promoted_revision: String,
     /// Someone other than us drives this one; the reason.
     pub foreign: Option<String>,

@@ -1,4 +1,4 @@
-//! What deserves attention: the state of every canary and provider, and the counters.
+//! What deserves attention: the state of every canary and provider.
 
 use std::collections::BTreeSet;
 

@@ -372,7 +372,7 @@ where
             Effect::Title(text) if !surroundings.bare => self.host.name(&text).map_err(UiError::Terminal)?,
             Effect::Title(_) | Effect::Quit => {}
             Effect::Mouse(take) => {
-                self.host.mouse(take && self.model.options.mouse && self.model.looks.mouse).map_err(UiError::Terminal)?
+                self.host.mouse(take && self.model.options.mouse && self.model.looks.mouse).map_err(UiError::Terminal)?;
             }
             Effect::Suspend if self.host.may_stop() => self.errands.push_back(Errand::Stop),
             Effect::Suspend => {

@@ -93,13 +93,11 @@ fn copy(model: &mut Model) -> Vec<Effect> {
         Some(RowKey::Line(number)) => model.log.iter().find(|line| line.number == *number).map(|line| line.text.clone()),
         _ => model.target().map(ToString::to_string).or_else(|| model.context().map(|context| context.name.clone())),
     };
-    match text {
-        Some(text) => vec![Effect::Copy(text)],
-        None => {
-            model.say(Role::Warn, "nothing is under the cursor");
-            Vec::new()
-        }
-    }
+    let Some(text) = text else {
+        model.say(Role::Warn, "nothing is under the cursor");
+        return Vec::new();
+    };
+    vec![Effect::Copy(text)]
 }
 
 /// k9s on the same context and namespace; as read-only as this console was started.
@@ -161,9 +159,8 @@ fn why(model: &mut Model) -> Vec<Effect> {
     if let Some(target) = model.target().cloned() {
         go(model, Address::Why(target.clone()));
         return vec![Effect::Ask(Question::Why(target))];
-    } else {
-        model.say(Role::Warn, "reasons are those of a canary: move to its row first");
     }
+    model.say(Role::Warn, "reasons are those of a canary: move to its row first");
     Vec::new()
 }
 

@@ -64,7 +64,7 @@ fn a_console_is_stopped_and_continued_by_its_shell() {
     shell.keys("fg\r");
     shell.until(seconds(10), "the console again", |frame| frame.contains("PILOTHOUSE") && frame.contains("3 live"));
     shell.keys("?");
-    shell.shows("open the gate that waits");
+    shell.shows("HELP");
     shell.keys("\x1b");
     shell.shows("PINNED");
     // The same by signals from outside.
@@ -119,7 +119,7 @@ fn the_mouse_selects_opens_and_presses_hints() {
     console.shows("PINNED→APPLIED");
     console.keys("\x1b[<65;10;10M");
     console.click("? help");
-    console.shows("open the gate that waits");
+    console.shows("HELP");
     console.keys("qq");
     assert_eq!(console.ends(seconds(15)), 0);
     console.assert_given_back();
@@ -144,7 +144,7 @@ fn a_repaint_needs_no_answer_of_the_terminal() {
     until_true(seconds(5), "every cell again", || console.written() > before + 2000);
     assert!(!console.wrote(b"\x1b[6n"), "the cursor's place is asked for, and nobody may answer");
     console.keys("?");
-    console.shows_within(seconds(2), "open the gate that waits");
+    console.shows_within(seconds(2), "HELP");
     console.keys("qq");
     assert_eq!(console.ends(seconds(15)), 0);
 }
@@ -158,11 +158,11 @@ fn a_recording_shows_the_same_frame_again() {
     console.keys(ENTER);
     console.shows("filter “gke”");
     console.keys("?");
-    let help = console.shows("open the gate that waits");
+    let help = console.shows("HELP");
     console.keys("\x1b");
     console.shows("filter “gke”");
     console.keys("?");
-    console.shows("open the gate that waits");
+    console.shows("HELP");
     assert_eq!(console.terminate(), 0);
     let said = home.expect(0, &["replay", &file, "--snapshot"]);
     let body =
@@ -198,7 +198,7 @@ fn storms_of_sizes_keys_and_pastes_are_borne() {
     console.keys(&format!("\x1b[200~{}\x1b[201~", "q pasted text, ".repeat(70_000)));
     let begun = Instant::now();
     console.keys("?");
-    console.shows_within(seconds(20), "open the gate that waits");
+    console.shows_within(seconds(20), "HELP");
     println!("answered {} ms after 200 sizes, 10 000 keys and a paste of 1 MB", begun.elapsed().as_millis());
     console.keys("\x1b");
     console.shows("PINNED→APPLIED");

@@ -114,7 +114,11 @@ impl Many {
     pub fn title(&self, model: &Model) -> String {
         let scope =
             if model.scope.is_empty() { "all contexts".to_string() } else { model.scope.iter().cloned().collect::<Vec<_>>().join(" ") };
-        if self.stop { format!("! STOP THE LINE · {scope}") } else { format!("{} {} canar{}", self.verb, self.each.len(), if self.each.len() == 1 { "y" } else { "ies" }) }
+        if self.stop {
+            format!("! STOP THE LINE · {scope}")
+        } else {
+            format!("{} {} canar{}", self.verb, self.each.len(), if self.each.len() == 1 { "y" } else { "ies" })
+        }
     }
 }
 

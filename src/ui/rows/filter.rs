@@ -256,7 +256,7 @@ fn number(subject: &Subject<'_>, field: Field) -> Option<f64> {
         Field::Wave => subject.context.and_then(|context| context.wave).map(f64::from),
         Field::Age => {
             let since = subject.since.or_else(|| subject.canary.and_then(|canary| canary.since))?;
-            Some((subject.now.as_second() - since.as_second()).max(0) as f64)
+            Some(subject.now.duration_since(since).as_secs_f64().max(0.0))
         }
         _ => None,
     }
@@ -278,19 +278,16 @@ fn words(subject: &Subject<'_>) -> String {
         if let Some(wave) = context.wave {
             add(&format!("w{wave}"));
         }
-        match subject.canary {
-            Some(canary) => {
-                add(attention::canary_state(context, canary).word());
-                add(&format!("{}/{}", canary.key.namespace, canary.key.name));
-                add(canary.phase.word());
-                add(canary.report.as_ref().map_or("", |report| report.message.as_str()));
-            }
-            None => {
-                add(attention::provider_state(context).word());
-                if let Some(sync) = &context.sync {
-                    add(sync.pinned.as_deref().unwrap_or_default());
-                    add(sync.state.word());
-                }
+        if let Some(canary) = subject.canary {
+            add(attention::canary_state(context, canary).word());
+            add(&format!("{}/{}", canary.key.namespace, canary.key.name));
+            add(canary.phase.word());
+            add(canary.report.as_ref().map_or("", |report| report.message.as_str()));
+        } else {
+            add(attention::provider_state(context).word());
+            if let Some(sync) = &context.sync {
+                add(sync.pinned.as_deref().unwrap_or_default());
+                add(sync.state.word());
             }
         }
     }

@@ -42,15 +42,12 @@ fn fleet_lines(model: &Model, columns: usize, area: Rect, hits: &mut Hits) -> Ve
     for row in list::shown(model, area, lines.len(), usize::from(area.height).saturating_sub(1), hits) {
         let here = list::is_here(model, &row.key);
         let Some(context) = row.context(&model.view) else { continue };
-        let (state, name, end) = match (&row.key, row.canary(&model.view)) {
-            (RowKey::Canary(target), Some((_, canary))) => {
-                let end = if canary.phase.is_settled() { String::new() } else { format!("{} %", canary.weight) };
-                (attention::canary_state(context, canary), format!("  {}", target.name), end)
-            }
-            _ => {
-                let version = context.sync.as_ref().map_or_else(String::new, fleet::versions);
-                (attention::provider_state(context), context.provider.clone(), version)
-            }
+        let (state, name, end) = if let (RowKey::Canary(target), Some((_, canary))) = (&row.key, row.canary(&model.view)) {
+            let end = if canary.phase.is_settled() { String::new() } else { format!("{} %", canary.weight) };
+            (attention::canary_state(context, canary), format!("  {}", target.name), end)
+        } else {
+            let version = context.sync.as_ref().map_or_else(String::new, fleet::versions);
+            (attention::provider_state(context), context.provider.clone(), version)
         };
         let room = columns.saturating_sub(11 + end.chars().count());
         let line = Line::from(vec![

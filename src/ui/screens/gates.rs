@@ -44,11 +44,10 @@ pub fn doubt(model: &Model, target: &Target) -> Option<String> {
             }
         }
     }
-    let twin = model.view.each().filter(|other| other.name != context.name && other.link.is_live()).find_map(|other| {
+    model.view.each().filter(|other| other.name != context.name && other.link.is_live()).find_map(|other| {
         let twin = other.canaries.iter().find(|twin| twin.key == canary.key && twin.target_image == canary.target_image)?;
         matches!(attention::own_state(twin), State::Fail | State::Slo).then(|| format!("fails on {}", other.provider))
-    });
-    twin
+    })
 }
 
 /// Draws the screen between header and status line.

@@ -70,12 +70,14 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect, hits: &mut Hits) {
     let groups = if by_provider { Vec::new() } else { waves(&providers) };
     let mut names = format!("   {} {} {} ", fit("REF", 18), fit("COMMIT", 8), fit_right("AGE", 4));
     if by_provider {
-        names +=
-            &providers.iter().map(|context| format!(" {}", fit(&cut_middle(&context.provider, CELL - 1), CELL - 1))).collect::<String>();
+        for context in &providers {
+            names.push_str(&format!(" {}", fit(&cut_middle(&context.provider, CELL - 1), CELL - 1)));
+        }
     } else {
         let wide = group_width(columns, groups.len());
-        names +=
-            &groups.iter().map(|(wave, of_it)| format!(" {}", fit(&format!("{wave} ({})", of_it.len()), wide - 1))).collect::<String>();
+        for (wave, of_it) in &groups {
+            names.push_str(&format!(" {}", fit(&format!("{wave} ({})", of_it.len()), wide - 1)));
+        }
     }
     lines.push(list::heading(model, names, columns));
     let detail = 4;

@@ -20,7 +20,7 @@ const DEPTHS: [(&str, Colour); 3] = [("true colour", Colour::True), ("16 colours
 
 /// A console on `address` that looks at the test fleet, as deep in colour as said.
 fn buffer(address: &str, (width, height): (u16, u16), colour: Colour, ascii: bool, large: bool) -> Buffer {
-    let mut harness = Harness::with(Options { colour, ascii, ..Options::default() }, width, height);
+    let mut harness = Harness::with(Options { ascii, colour, ..Options::default() }, width, height);
     if large {
         harness.show(crowd());
     }
