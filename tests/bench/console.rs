@@ -1,14 +1,15 @@
 //! What the console costs and how fast it answers, measured on the real binary in a pseudo terminal, beside k9s.
 //!
 //! ```sh
-//! cargo bench --bench console                       # every figure, one table; about fifteen minutes
+//! cargo bench --bench console                       # every figure, one table; ten to fifteen minutes
 //! cargo bench --bench console -- first-frame keys   # some of them
 //! cargo bench --bench console -- --list
 //! ```
 //!
 //! A figure is no test: it is judged in the table, and the exit code is 0. It is 1 where a figure could not be measured,
 //! and the table says why. Every process is ended by its id, whatever happens; everything talks to loopback; the only
-//! thing that stays is k9s, which is built once, by its version, into the cache folder of the test bed.
+//! thing that stays is k9s, which is built once, by its version, into the cache folder of the test bed. Linux only, since
+//! memory and processor time come from `/proc`.
 //!
 //! `figures` holds what is measured; `terminal` a program in a terminal and the moments of its bytes; `fleets` the
 //! clusters; `process` what the kernel knows of a process; `k9s` the other console; `table` the samples and how they are
@@ -23,7 +24,6 @@
     clippy::print_stderr,
     reason = "what stops a figure is told in its row, and the figures are read"
 )]
-// Linux only: figures come from /proc.
 
 #[allow(dead_code, reason = "shared with the tests on real clusters, which need more of it")]
 #[path = "../real/bed.rs"]

@@ -38,7 +38,7 @@ impl Machine {
             machine,
             "{cores} cores, {}, {:.1} GiB, Linux {}",
             field("/proc/cpuinfo", "model name"),
-            memory / 1048576.0,
+            memory / 1_048_576.0,
             kernel.trim()
         );
         let program = format!("{}{built}, {}", said.unwrap_or_else(|error| format!("no version: {error}")), binary().display());

@@ -79,7 +79,7 @@ pub fn last_row() -> Vec<Row> {
 /// Of the binary that is measured, and of the one that is published where it lies beside it.
 #[expect(clippy::cast_precision_loss, reason = "sizes of programs")]
 pub fn size() -> Vec<Row> {
-    let mib = |path: &Path| fs::metadata(path).map(|data| data.len() as f64 / 1048576.0);
+    let mib = |path: &Path| fs::metadata(path).map(|data| data.len() as f64 / 1_048_576.0);
     let mut rows = vec![match mib(&binary()) {
         Ok(size) => Row::one("binary as measured", "MiB", size),
         Err(error) => Row::missing("binary as measured", &error.to_string()),
