@@ -7,8 +7,9 @@ use super::{Answer, KEYS, press};
 use crate::fleets::{CANARIES, CLUSTERS, Double, Home, PATIENCE, all_there};
 use crate::support::seconds;
 use crate::table::{By, Row};
-use crate::terminal::USUAL;
+use crate::terminal::LARGE;
 
+// In a large terminal: the header names every kind of context there is room for.
 const STARTS: usize = 20;
 /// What two equal samples may differ by on a machine that does other things as well.
 const NOISE: f64 = 1.2;
@@ -25,7 +26,7 @@ pub fn measure() -> Vec<Row> {
     }
     let keys = |words: &[String], live: usize| {
         let home = Home::new(words);
-        let mut console = home.console(USUAL);
+        let mut console = home.console(LARGE);
         console.when(PATIENCE, "all that answer", |frame| all_there(frame, live, live * CANARIES));
         console.settle(seconds(2), seconds(10));
         press(&mut console, KEYS, Answer::Moved)
@@ -53,7 +54,7 @@ struct Starts {
 impl Starts {
     fn take(&mut self, words: &[String], live: usize) {
         let home = Home::new(words);
-        let mut console = home.console(USUAL);
+        let mut console = home.console(LARGE);
         self.frames.push(first(&mut console));
         self.rows.push(console.when(PATIENCE, "all that answer", |frame| all_there(frame, live, live * CANARIES)));
     }

@@ -8,8 +8,8 @@ use crate::terminal::{Terminal, USUAL};
 
 /// How long it is watched.
 const WATCHED: u64 = 60;
-/// Until everything has come to rest.
-const REST: u64 = 10;
+/// Until everything has come to rest: ages under a minute are told in seconds.
+const REST: u64 = 75;
 
 pub fn sixty() -> Vec<Row> {
     let double = Double::sixty();

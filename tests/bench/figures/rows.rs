@@ -15,7 +15,8 @@ const STARTS: usize = 12;
 const KEYS: usize = 200;
 /// How long they are watched when nothing happens.
 const WATCHED: u64 = 30;
-const REST: u64 = 10;
+/// Until everything has come to rest: what was heard a minute ago is not told in seconds any more.
+const REST: u64 = 75;
 
 pub fn measure() -> Vec<Row> {
     let other = k9s::program();
