@@ -197,7 +197,7 @@ pub fn bed() -> Bed {
         for hand in 0..HANDS {
             let cluster = &cluster;
             scope.spawn(move || {
-                (hand..MANY).step_by(HANDS).for_each(|number| canary(cluster, &format!("team-{:02}", number % NAMESPACES), number))
+                (hand..MANY).step_by(HANDS).for_each(|number| canary(cluster, &format!("team-{:02}", number % NAMESPACES), number));
             });
         }
     });
@@ -255,4 +255,4 @@ fn counted(frame: &str) -> usize {
 }
 
 /// How long a fleet may take to be there, before something is wrong.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);

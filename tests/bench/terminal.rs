@@ -55,7 +55,7 @@ impl Terminal {
         let (sender, chunks) = channel();
         // Ends with the terminal.
         std::thread::spawn(move || {
-            let mut chunk = [0; 1 << 16];
+            let mut chunk = vec![0; 1 << 16];
             while let Ok(count @ 1..) = reader.read(&mut chunk) {
                 if sender.send((Instant::now(), chunk[..count].to_vec())).is_err() {
                     return;

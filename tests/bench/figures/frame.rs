@@ -143,7 +143,7 @@ fn canary(now: Timestamp, number: usize, round: u32) -> CanaryView {
     };
     let points = (0..48).map(|at| Some(99.0 + f64::from((at * 7 + round) % 10) / 10.0)).collect();
     CanaryView {
-        key: CanaryKey::new(&format!("team-{:02}", number % 20), &format!("service-{number}")),
+        key: CanaryKey::new(format!("team-{:02}", number % 20), format!("service-{number}")),
         phase,
         weight,
         max_weight: 50,

@@ -37,7 +37,7 @@ pub fn storm() -> Vec<Row> {
     let (changes, started, time) = (double.changes(), Instant::now(), process::time(console.id()));
     let heard = console.listen(seconds(COUNTED));
     let taken = started.elapsed().as_secs_f64();
-    let busy = (process::time(console.id()) - time).as_secs_f64() / taken * 100.0;
+    let busy = process::time(console.id()).saturating_sub(time).as_secs_f64() / taken * 100.0;
     let rate = (double.changes() - changes) as f64 / started.elapsed().as_secs_f64();
     let keys = press(&mut console, KEYS, Answer::Moved);
     let memory = process::memory(console.id());
