@@ -189,23 +189,8 @@ const REQUIRED: &[&str] = &[
 const UNNAMED: &[(&str, &str)] = &[];
 
 /// Options of single commands, which the general help does not list.
-const OF_COMMANDS: &[&str] = &[
-    "--speed",
-    "--seed",
-    "--providers",
-    "--serve",
-    "--provider",
-    "--gate",
-    "--install",
-    "--md",
-    "--expired",
-    "--at",
-    "--cast",
-    "--canaries",
-    "--settled",
-    "--storm",
-    "--confirm",
-];
+const OF_COMMANDS: &str = "--speed --seed --providers --serve --provider --gate --install --md --expired --at --cast \
+     --canaries --settled --storm --confirm";
 
 const LONGEST: usize = 800;
 /// Files that may be longer, each with the reason.
@@ -402,7 +387,9 @@ fn the_readme_has_every_command_and_no_other() {
     let lines = readme.lines().filter(|line| !line.contains("cargo "));
     for option in lines.flat_map(|line| line.split(['`', ' '])).filter(|word| word.starts_with("--")) {
         let option = option.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
-        let known = help.contains(&format!("{option} ")) || help.contains(&format!("{option}\n")) || OF_COMMANDS.contains(&option);
+        let known = help.contains(&format!("{option} "))
+            || help.contains(&format!("{option}\n"))
+            || OF_COMMANDS.split(' ').any(|known| known == option);
         assert!(known, "README.md: {option} is no option of pilothouse");
     }
 }

@@ -42,11 +42,13 @@ struct Held {
     file: File,
     bytes: Vec<u8>,
     holding: bool,
+    /// Where the frame begins that is held back.
+    before: usize,
 }
 
 impl Out {
     fn new(file: File) -> Self {
-        Self(Arc::new(Mutex::new(Held { file, bytes: Vec::with_capacity(1 << 16), holding: false })))
+        Self(Arc::new(Mutex::new(Held { file, bytes: Vec::with_capacity(1 << 16), holding: false, before: 0 })))
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Held) -> T) -> T {
@@ -56,6 +58,7 @@ impl Out {
     fn hold(&self) {
         self.with(|held| {
             held.holding = true;
+            held.before = held.bytes.len();
             held.bytes.extend_from_slice(FRAME_BEGINS.as_bytes());
         });
     }
@@ -64,7 +67,16 @@ impl Out {
     fn show(&self) -> io::Result<usize> {
         self.with(|held| {
             held.holding = false;
-            held.bytes.extend_from_slice(FRAME_ENDS.as_bytes());
+            // A frame that moves no cursor and clears nothing has drawn no cell: it is not worth a write.
+            if held.bytes[held.before..].iter().any(|byte| matches!(byte, b'H' | b'J')) {
+                held.bytes.extend_from_slice(FRAME_ENDS.as_bytes());
+            } else {
+                let before = held.before;
+                held.bytes.truncate(before);
+            }
+            if held.bytes.is_empty() {
+                return Ok(0);
+            }
             let length = held.bytes.len();
             held.go().map(|()| length)
         })
