@@ -366,6 +366,11 @@ mod tests {
             out.hold();
             terminal.draw(|frame| draw(frame, &harness.model)).expect("a frame");
             let length = out.show().expect("a write");
+            if frames.len() == 2 {
+                assert_eq!(length, 0, "a frame that changes nothing is no write");
+                assert!(theirs.recv(&mut [0; 16]).is_err(), "nothing was written");
+                continue;
+            }
             // Each datagram is one write.
             let mut bytes = vec![0; 1 << 17];
             let count = theirs.recv(&mut bytes).expect("the frame");
@@ -374,7 +379,7 @@ mod tests {
             assert!(bytes[..count].starts_with(FRAME_BEGINS.as_bytes()) && bytes[..count].ends_with(FRAME_ENDS.as_bytes()));
             frames.push(count);
         }
-        println!("bytes of a frame at 120x36: first {}, after a key {}, unchanged {}", frames[0], frames[1], frames[2]);
-        assert!(frames[1] < frames[0] && frames[2] < 64, "only what changed is written: {frames:?}");
+        println!("bytes of a frame at 120x36: first {}, after a key {}", frames[0], frames[1]);
+        assert!(frames[1] < frames[0], "only what changed is written: {frames:?}");
     }
 }

@@ -202,6 +202,9 @@ fn on_key(model: &mut Model, key: Key) -> Vec<Effect> {
     if key.is_ctrl('c') {
         return interrupt(model);
     }
+    if key.alt && !is_bound(model, key) {
+        return on_escaped_key(model, key);
+    }
     model.interrupted = false;
     if model.armed_until.is_some() {
         model.armed_until = Some(perform::armed_until(model));
@@ -237,6 +240,22 @@ fn on_key(model: &mut Model, key: Key) -> Vec<Effect> {
             Vec::new()
         }
     }
+}
+
+fn is_bound(model: &Model, key: Key) -> bool {
+    let pressed: Vec<Key> = model.pressed.iter().copied().chain([key]).collect();
+    !matches!(model.keymap.meaning(model.address.screen(), &pressed), Meaning::Nothing)
+}
+
+/// Escape and the key after it, where they came so close together that they look like one key with alt.
+fn on_escaped_key(model: &mut Model, key: Key) -> Vec<Effect> {
+    let asked = model.overlay.is_some() || model.filtering;
+    let mut effects = on_key(model, Key::plain(KeyCode::Esc));
+    // What was typed into a dialog is no command for the screen below it.
+    if !asked {
+        effects.extend(on_key(model, Key { alt: false, ..key }));
+    }
+    effects
 }
 
 pub(super) fn interrupt(model: &mut Model) -> Vec<Effect> {

@@ -29,7 +29,8 @@ fn demo(home: &Home, words: &[&str], speed: &str) -> Terminal {
 fn shell(home: &Home) -> Terminal {
     let words: Vec<String> = ["--norc", "--noprofile", "-i"].iter().map(ToString::to_string).collect();
     let mut shell = Terminal::running("bash", &words, home, (120, 36), &[("PS1", "ready> ")]);
-    shell.keys("PS1='ready> '\r");
+    // What the shell itself asks of the terminal is none of the console's doing.
+    shell.keys("bind 'set enable-bracketed-paste off'; PS1='ready> '\r");
     shell.shows("ready>");
     shell
 }
@@ -115,7 +116,7 @@ fn the_mouse_selects_opens_and_presses_hints() {
         std::thread::sleep(Duration::from_millis(200));
         console.frame().contains("FLEET › ")
     });
-    console.click("esc back");
+    console.click("q back");
     console.shows("PINNED→APPLIED");
     console.keys("\x1b[<65;10;10M");
     console.click("? help");

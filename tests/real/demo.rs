@@ -33,7 +33,7 @@ fn the_story_is_told_and_every_key_works() {
     console.until(seconds(60), "a provider that cannot be reached", unreachable);
     console.keys("?");
     console.shows("HELP");
-    console.keys("\x1b");
+    console.keys("q");
     console.keys("W");
     console.shows("y confirms");
     console.keys("y");

@@ -349,6 +349,15 @@ fn going_back_finds_filter_cursor_and_marks() {
 }
 
 #[test]
+fn escape_with_a_key_close_behind_is_both() {
+    let mut harness = Harness::new(120, 36);
+    harness.keys("? alt-2");
+    assert_eq!(harness.model.address, Address::Versions);
+    harness.keys("W alt-q");
+    assert!(harness.model.overlay.is_none() && !harness.quit, "a key for a dialog is none for the screen");
+}
+
+#[test]
 fn rows_are_ordered_as_asked() {
     let mut harness = Harness::new(120, 60);
     harness.keys("N");
