@@ -56,8 +56,15 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect, hits: &mut Hits) {
     let wide = columns >= 110;
     let oldest = model.rows.iter().filter_map(|row| row.canary(&model.view)?.1.gates.get(row.item)?.since).min();
     let oldest = oldest.map(|since| format!(", the oldest for {}", ago(since, model.now))).unwrap_or_default();
-    let names = if wide { "  WT CHECKS  ERR/LIM    " } else { "  WT CHECKS " };
-    let heading = format!("   {} {} {} {}{names} SAFE? ", fit_right("FOR", 4), fit("PROVIDER", 14), fit("CANARY", 20), fit("GATE", 24));
+    let names = if wide { "  WT CHECKS  ERR/LIM    " } else { "  WT" };
+    let [provider, canary, gate] = widths(columns);
+    let heading = format!(
+        "   {} {} {} {}{names} SAFE? ",
+        fit_right("FOR", 4),
+        fit("PROVIDER", provider),
+        fit("CANARY", canary),
+        fit("GATE", gate + 1)
+    );
     let mut lines = vec![
         super::rule("gates", &format!("{} waiting{oldest}", model.rows.len()), columns, model.theme()),
         list::heading(model, heading, columns),
@@ -76,24 +83,32 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect, hits: &mut Hits) {
     frame.render_widget(Paragraph::new(lines), area);
 }
 
+/// Columns of provider, canary and gate; whether one is safe must have room beside them.
+const fn widths(columns: usize) -> [usize; 3] {
+    if columns >= 110 { [14, 20, 23] } else { [10, 14, 17] }
+}
+
 fn gate_row(model: &Model, context: &ContextView, canary: &CanaryView, row: &Row, columns: usize) -> Line<'static> {
     let theme = model.theme();
     let Some(gate) = canary.gates.get(row.item) else { return Line::default() };
     let since = gate.since.map_or_else(|| "–".into(), |since| ago(since, model.now));
+    let [provider, name, of_gate] = widths(columns);
     let mut spans = vec![
         list::margin(model, &row.key),
         Span::styled(format!("{} ", fit_right(&since, 4)), theme.style(Role::Dim)),
-        Span::styled(format!("{} ", fit(&cut_middle(&context.provider, 14), 14)), theme.style(Role::Title)),
+        Span::styled(format!("{} ", fit(&cut_middle(&context.provider, provider), provider)), theme.style(Role::Title)),
         Span::styled(
-            format!("{} ", fit(&cut_middle(&format!("{}/{}", canary.key.namespace, canary.key.name), 20), 20)),
+            format!("{} ", fit(&cut_middle(&format!("{}/{}", canary.key.namespace, canary.key.name), name), name)),
             theme.style(Role::Text),
         ),
-        Span::styled(format!("{} ", fit(&cut_middle(&gate.name, 23), 23)), theme.style(Role::Gate)),
+        Span::styled(format!("{} ", fit(&cut_middle(&gate.name, of_gate), of_gate)), theme.style(Role::Gate)),
         Span::styled(fit_right(&format!("{} %", canary.weight), 5), theme.style(Role::Text)),
-        Span::styled(fit_right(&format!("{}/{}", canary.failed_checks, canary.threshold), 7), theme.style(Role::Text)),
     ];
-    let mut used = 3 + 5 + 15 + 21 + 24 + 5 + 7;
+    let mut used = 3 + 5 + provider + 1 + name + 1 + of_gate + 1 + 5;
     if columns >= 110 {
+        let checks = format!("{}/{}", canary.failed_checks, canary.threshold);
+        spans.push(Span::styled(fit_right(&checks, 7), theme.style(Role::Text)));
+        used += 7;
         let error = canary.slo.iter().find(|series| series.indicator == Indicator::ErrorRate);
         let text = error.map_or_else(
             || "–".to_string(),
