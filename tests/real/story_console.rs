@@ -168,7 +168,7 @@ fn aborted(console: &mut Terminal, gke: &crate::bed::Cluster) {
     let course = Course::follow(gke, "backend");
     bump(console, "gke", "1.2.0", "1.3.0");
     course.until(seconds(60), "20 % of 1.3.0", |point| point.phase == "Progressing" && point.weight == Some(20));
-    console.until(seconds(15), "20 % on the screen", |frame| frame.contains("progressing 20 %"));
+    console.until(seconds(15), "20 % on the screen", |frame| frame.contains("  20 % of 60 %"));
     console.keys(CTRL_X);
     console.shows("abort gke/app/backend");
     console.shows("type backend to confirm");
