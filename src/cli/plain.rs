@@ -139,7 +139,7 @@ fn facts(view: &FleetView) -> Facts {
             put(What::Problem, problem, Fact::new(problem.clone()));
         }
         for canary in &context.canaries {
-            let name = Some(format!("{}/{}", canary.key.namespace, canary.key.name));
+            let name = Some(canary.key.path());
             let mut put = |what, which: &str, fact| facts.insert((context.name.clone(), name.clone(), what, which.to_string()), fact);
             put(What::Canary, "", canary_fact(canary));
             for gate in &canary.gates {

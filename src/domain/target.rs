@@ -19,6 +19,14 @@ impl CanaryKey {
     }
 }
 
+impl CanaryKey {
+    /// `NAMESPACE/NAME`, as people and targets write it.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+}
+
 impl fmt::Display for CanaryKey {
     /// `NAME.NAMESPACE`, as Flagger's events write it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -57,17 +57,6 @@ pub const fn link_state(context: &ContextView) -> State {
     }
 }
 
-/// The state of a provider: its own, or that of the canary which needs a look most.
-#[must_use]
-pub fn provider_state(context: &ContextView) -> State {
-    let own = link_state(context);
-    if !context.link.is_live() {
-        return own;
-    }
-    let canaries = context.canaries.iter().map(own_state).filter(|state| *state != State::Gone);
-    canaries.fold(own, std::cmp::Ord::min)
-}
-
 /// Whether a scope, where empty means everything, holds a context.
 #[must_use]
 pub fn in_scope(scope: &BTreeSet<String>, context: &str) -> bool {

@@ -109,6 +109,13 @@ impl Digests {
         self.known.get(at).map(|(_, digest)| digest)
     }
 
+    /// The state of a context of the fleet, found by its name; one that is not there is looked at.
+    #[must_use]
+    pub fn state(&self, context: &ContextView) -> State {
+        let known = self.known.iter().find(|(known, _)| known.name == context.name);
+        known.map_or_else(|| Digest::of(context).state, |(_, digest)| digest.state)
+    }
+
     /// Every context with its numbers.
     pub fn each(&self) -> impl Iterator<Item = (&ContextView, &Digest)> {
         self.known.iter().map(|(context, digest)| (&**context, digest))
@@ -118,8 +125,17 @@ impl Digests {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ui::attention::provider_state;
     use crate::ui::tests::harness::{crowd, fleet, now};
+
+    /// The state of a provider: its own, or that of the canary which needs a look most.
+    fn provider_state(context: &ContextView) -> State {
+        let own = link_state(context);
+        if !context.link.is_live() {
+            return own;
+        }
+        let canaries = context.canaries.iter().map(own_state).filter(|state| *state != State::Gone);
+        canaries.fold(own, std::cmp::Ord::min)
+    }
 
     #[test]
     fn numbers_are_those_of_a_look_at_every_canary() {

@@ -15,25 +15,25 @@ use std::time::Duration;
 use crossterm::event::{Event as Input, KeyEvent, KeyEventKind, MouseButton, MouseEventKind};
 use ratatui::backend::Backend;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc::error::TryRecvError;
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::handover;
 use super::hits::Hits;
 use super::host::{Happening, Host};
 use super::keymap::Key;
-use super::looks::Looks;
 use super::message::{Effect, Event, HandOver, Message, Mouse, MouseKind};
 use super::model::Model;
 use super::record::Recorder;
 use super::sequences;
+use super::sources::Sources;
 use super::terminal::{Guard, Screen};
 use super::theme::{Heard, Listener, background_query};
 use super::update::update;
 use super::view;
 use super::{Exit, Options, Port, UiError};
 use crate::session::Clock;
+use crate::session::command::Command;
+use crate::session::questions::Question;
 
 /// The least time between two frames of news.
 const FRAME: Duration = Duration::from_millis(16);
@@ -92,14 +92,6 @@ fn watch_the_end(ended: Arc<AtomicBool>) {
     });
 }
 
-/// Whether the sources that may end still live.
-struct Open {
-    view: bool,
-    outcomes: bool,
-    answers: bool,
-    looks: bool,
-}
-
 /// What takes the console off the screen for a while.
 enum Errand {
     Stop,
@@ -111,8 +103,10 @@ enum Errand {
 pub(super) struct Run<'a, H: Host> {
     host: &'a mut H,
     model: Model,
-    port: Port,
-    open: Open,
+    sources: Sources,
+    clock: Clock,
+    send: Box<dyn Fn(Command) -> u64 + Send>,
+    ask: Box<dyn Fn(Question) + Send>,
     hits: Hits,
     errands: VecDeque<Errand>,
     /// Every cell is to be drawn again.
@@ -120,7 +114,6 @@ pub(super) struct Run<'a, H: Host> {
     away: Arc<AtomicBool>,
     guard: Option<Arc<Guard>>,
     recorder: Option<Recorder>,
-    looks: watch::Receiver<Arc<Looks>>,
     /// Takes the terminal's answer out of what is typed.
     listener: Option<Listener>,
     /// Keys that turned out to be typed, oldest first.
@@ -144,23 +137,24 @@ where
         let size = host.terminal().size().map_err(draw_error)?;
         let size = (size.width, size.height);
         let record = options.record.as_ref().map(|file| file.try_clone()).transpose().map_err(UiError::Terminal)?;
-        let recorder = record.map(|file| Recorder::start(file, &options, size, port.clock.now()));
-        let looks = options.looks.clone();
+        let Port { view, outcomes, clock, send, answers, ask } = port;
+        let recorder = record.map(|file| Recorder::start(file, &options, size, clock.now()));
+        let sources = Sources::new(view, outcomes, answers, options.looks.clone());
         let listener = options.ask_background.then(Listener::default);
-        let model = Model::new(options, size, port.clock.now());
-        let open = Open { view: true, outcomes: true, answers: true, looks: true };
+        let model = Model::new(options, size, clock.now());
         Ok(Self {
             host,
             model,
-            port,
-            open,
+            sources,
+            clock,
+            send,
+            ask,
             hits: Hits::default(),
             errands: VecDeque::new(),
             repaint: false,
             away,
             guard,
             recorder,
-            looks,
             listener,
             typed: VecDeque::new(),
         })
@@ -170,7 +164,7 @@ where
     pub(super) async fn drive(mut self, stop: impl Future<Output = Result<Exit, UiError>>) -> Result<Exit, UiError> {
         let mut stop = std::pin::pin!(stop);
         // What the session knows already belongs to the first frame; nothing is waited for.
-        let known = self.port.view.borrow_and_update().clone();
+        let known = self.sources.known();
         if self.feed(Event::View(known))? {
             return Ok(Exit::Quit);
         }
@@ -191,7 +185,7 @@ where
                 (dirty, urgent) = (true, true);
                 continue;
             }
-            let wake = if dirty { due } else { Instant::now() + until_tick(&self.model, &self.port.clock) };
+            let wake = if dirty { due } else { Instant::now() + until_tick(&self.model, &self.clock) };
             let guard = self.guard.clone();
             let next = tokio::select! {
                 biased;
@@ -199,19 +193,7 @@ where
                 () = std::future::ready(()), if !self.typed.is_empty() => self.typed.pop_front().map_or(Next::Nothing, Next::Event),
                 happening = poll_fn(|context| self.host.poll(context)) => Next::Happening(happening.map_err(UiError::Terminal)?),
                 report = broken(guard) => Next::Event(Event::Broke { report }),
-                changed = self.port.view.changed(), if self.open.view => Next::Event(view_event(changed.is_ok(), &mut self.port, &mut self.open)),
-                outcome = self.port.outcomes.recv(), if self.open.outcomes => {
-                    self.open.outcomes = outcome.is_some();
-                    outcome.map_or(Next::Nothing, |outcome| Next::Event(Event::Outcome(outcome)))
-                }
-                answer = self.port.answers.recv(), if self.open.answers => {
-                    self.open.answers = answer.is_some();
-                    answer.map_or(Next::Nothing, |answer| Next::Event(Event::Answer(answer)))
-                }
-                changed = self.looks.changed(), if self.open.looks => {
-                    self.open.looks = changed.is_ok();
-                    if self.open.looks { Next::Event(Event::Looks(Arc::clone(&self.looks.borrow_and_update()))) } else { Next::Nothing }
-                }
+                event = self.sources.next() => Next::Event(event),
                 () = tokio::time::sleep(REST), if self.listener.as_ref().is_some_and(Listener::is_waiting) => {
                     let keys = self.listener.as_mut().map(Listener::give_up).unwrap_or_default();
                     self.typed.extend(keys.iter().map(|key| Event::Key(Key::from_event(key))));
@@ -274,20 +256,7 @@ where
         if let Poll::Ready(happening) = happening {
             return Ok(Some(Next::Happening(happening.map_err(UiError::Terminal)?)));
         }
-        if self.open.view && self.port.view.has_changed().unwrap_or(false) {
-            return Ok(Some(Next::Event(view_event(true, &mut self.port, &mut self.open))));
-        }
-        match self.port.outcomes.try_recv() {
-            Ok(outcome) => return Ok(Some(Next::Event(Event::Outcome(outcome)))),
-            Err(TryRecvError::Disconnected) => self.open.outcomes = false,
-            Err(TryRecvError::Empty) => {}
-        }
-        match self.port.answers.try_recv() {
-            Ok(answer) => return Ok(Some(Next::Event(Event::Answer(answer)))),
-            Err(TryRecvError::Disconnected) => self.open.answers = false,
-            Err(TryRecvError::Empty) => {}
-        }
-        Ok(None)
+        Ok(self.sources.ready().map(Next::Event))
     }
 
     /// A key, unless it belongs to an answer of the terminal.
@@ -342,7 +311,7 @@ where
     fn feed(&mut self, event: Event) -> Result<bool, UiError> {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
-            let message = Message { at: self.port.clock.now(), event };
+            let message = Message { at: self.clock.now(), event };
             if let Some(recorder) = &mut self.recorder {
                 recorder.note(&message);
             }
@@ -361,9 +330,9 @@ where
         let surroundings = self.model.options.surroundings;
         match effect {
             Effect::Repaint => self.repaint = true,
-            Effect::Ask(question) => (self.port.ask)(question),
-            Effect::Tell(command) => drop((self.port.send)(command)),
-            Effect::Send { command, label, batch } => return Ok(Some(Event::Sent { id: (self.port.send)(command), label, batch })),
+            Effect::Ask(question) => (self.ask)(question),
+            Effect::Tell(command) => drop((self.send)(command)),
+            Effect::Send { command, label, batch } => return Ok(Some(Event::Sent { id: (self.send)(command), label, batch })),
             Effect::Copy(text) => return self.copy(&text).map(Some),
             Effect::Notify { .. } if !self.model.looks.notify => {}
             Effect::Notify { title, body } => {
@@ -446,15 +415,7 @@ where
                     }
                     None
                 }
-                changed = self.port.view.changed(), if self.open.view => Some(view_event(changed.is_ok(), &mut self.port, &mut self.open)),
-                outcome = self.port.outcomes.recv(), if self.open.outcomes => {
-                    self.open.outcomes = outcome.is_some();
-                    outcome.map(Event::Outcome)
-                }
-                answer = self.port.answers.recv(), if self.open.answers => {
-                    self.open.answers = answer.is_some();
-                    answer.map(Event::Answer)
-                }
+                event = self.sources.next() => Some(event),
             };
             if let Some(event) = event {
                 self.feed(event)?;
@@ -482,15 +443,6 @@ async fn broken(guard: Option<Arc<Guard>>) -> String {
     match guard {
         Some(guard) => guard.broken().await,
         None => std::future::pending().await,
-    }
-}
-
-fn view_event(alive: bool, port: &mut Port, open: &mut Open) -> Event {
-    if alive {
-        Event::View(port.view.borrow_and_update().clone())
-    } else {
-        open.view = false;
-        Event::Ended
     }
 }
 

@@ -38,6 +38,7 @@ pub mod replay;
 pub mod rows;
 pub mod screens;
 pub mod sequences;
+mod sources;
 mod terminal;
 #[cfg(test)]
 mod tests;

@@ -132,8 +132,6 @@ pub struct Model {
     pub watched: BTreeMap<Target, State>,
     /// The log of the engine as last read, oldest first.
     pub log: Vec<LogLine>,
-    /// Numbers and texts of the log, for the filter.
-    pub log_index: Vec<(u64, String)>,
     /// Why a canary stands where it stands, as it was found out last; nothing where it could not be.
     pub explained: Option<(Target, Option<Arc<Explanation>>)>,
     /// When leaving was put off because something waits to be sent.
@@ -185,7 +183,6 @@ impl Model {
             undo: None,
             watched: BTreeMap::new(),
             log: Vec::new(),
-            log_index: Vec::new(),
             explained: None,
             leaving: None,
             interrupted: false,
@@ -242,7 +239,7 @@ impl Model {
             place,
             now: self.now,
             room: from.room,
-            log: &self.log_index,
+            log: &self.log,
             findings: from.findings,
         };
         self.rows = rows::of(&self.address, &wanted);

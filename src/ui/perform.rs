@@ -62,11 +62,8 @@ pub(super) fn perform(model: &mut Model, action: &'static Action) -> Vec<Effect>
         Id::Gates => go(model, Address::Gates),
         Id::Events => go(model, Address::Events),
         Id::Help => go(model, Address::Help),
-        Id::Log => {
-            go(model, Address::Log);
-            return vec![Effect::Ask(Question::Log)];
-        }
-        Id::Why => return why(model),
+        Id::Log => go(model, Address::Log),
+        Id::Why => why(model),
         Id::Outcomes => model.overlay = Some(Overlay::Outcomes(Outcomes::default())),
         Id::Watch => watched::toggle(model),
         Id::Stop => stop(model),
@@ -155,13 +152,11 @@ fn quit(model: &mut Model) -> Vec<Effect> {
     vec![Effect::Quit]
 }
 
-fn why(model: &mut Model) -> Vec<Effect> {
-    if let Some(target) = model.target().cloned() {
-        go(model, Address::Why(target.clone()));
-        return vec![Effect::Ask(Question::Why(target))];
+fn why(model: &mut Model) {
+    match model.target().cloned() {
+        Some(target) => go(model, Address::Why(target)),
+        None => model.say(Role::Warn, "reasons are those of a canary: move to its row first"),
     }
-    model.say(Role::Warn, "reasons are those of a canary: move to its row first");
-    Vec::new()
 }
 
 pub(super) fn armed_until(model: &Model) -> jiff::Timestamp {
@@ -346,15 +341,7 @@ pub(super) fn bump_confirmed(model: &mut Model, bump: &Bump) -> Vec<Effect> {
 pub(super) fn wish(model: &mut Model, text: &str) -> Vec<Effect> {
     match prompt::read(text) {
         Some(Wish::Quit) => return quit(model),
-        Some(Wish::Go(address)) => {
-            let asks = match &address {
-                Address::Log => Some(Question::Log),
-                Address::Why(target) => Some(Question::Why(target.clone())),
-                _ => None,
-            };
-            go(model, address);
-            return asks.into_iter().map(Effect::Ask).collect();
-        }
+        Some(Wish::Go(address)) => go(model, address),
         Some(Wish::Bump(to)) => ask_bump(model, &to),
         Some(Wish::Narrow(names)) => narrow_to(model, &names),
         Some(Wish::Act(id)) => {

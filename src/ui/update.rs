@@ -23,6 +23,7 @@ use crate::session::questions::{Answer, Question};
 /// Takes one message.
 pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     model.now = message.at;
+    let before = model.address.clone();
     expire(model);
     let mut effects = orders::release(model);
     let more = match message.event {
@@ -90,8 +91,20 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     };
     effects.extend(more);
     settle(model);
+    if model.address != before {
+        effects.extend(asks(&model.address).map(Effect::Ask));
+    }
     effects.extend(foresee(model));
     effects
+}
+
+/// What a screen shows that is in no read model, and is asked for when the console comes there.
+fn asks(address: &Address) -> Option<Question> {
+    match address {
+        Address::Log => Some(Question::Log),
+        Address::Why(target) => Some(Question::Why(target.clone())),
+        _ => None,
+    }
 }
 
 /// Asks what we may do in the context under the cursor, before a verb is chosen; only while verbs may be sent.
@@ -294,11 +307,7 @@ fn on_answer(model: &mut Model, answer: Answer) -> Vec<Effect> {
                 bump.planned(&provider, &to, plan);
             }
         }
-        Answer::Log(lines) => {
-            model.log_index =
-                lines.iter().map(|line| (line.number, format!("{} {} {}", line.level.word(), line.from, line.text))).collect();
-            model.log = lines;
-        }
+        Answer::Log(lines) => model.log = lines,
         Answer::Why { target, explanation } => {
             if let Err(why) = &explanation {
                 model.say(Role::Warn, format!("{target}: {why}"));

@@ -279,7 +279,7 @@ fn verb_lines(model: &Model, ask: &VerbAsk, columns: usize) -> Vec<Line<'static>
     .collect();
     let place = if place.is_empty() { String::new() } else { format!("  ({})", place.join(", ")) };
     lines.push(fact("context", &format!("{}{place}", context.name), columns, theme));
-    lines.push(fact("canary", &format!("{}/{}", canary.key.namespace, canary.key.name), columns, theme));
+    lines.push(fact("canary", &canary.key.path(), columns, theme));
     let mut phase = format!("{} · weight {} %", canary.phase, canary.weight);
     if canary.max_weight > 0 {
         let _ = write!(phase, " of {} %", canary.max_weight);

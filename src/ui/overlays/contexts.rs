@@ -9,7 +9,6 @@ use ratatui::text::{Line, Span};
 use super::input::Input;
 use super::{Step, dialog, inner_width};
 use crate::session::view::{ContextView, FleetView};
-use crate::ui::attention;
 use crate::ui::keymap::Key;
 use crate::ui::model::Model;
 use crate::ui::theme::Role;
@@ -96,7 +95,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, list: &Contexts) {
         let mut line = Line::from(vec![
             Span::styled(if here { "> " } else { "  " }, theme.style(Role::Key)),
             Span::styled(mark, theme.style(Role::Key)),
-            attention::provider_state(context).span(theme),
+            model.digests.state(context).span(theme),
             Span::styled(format!(" {} ", fit(&cut_middle(&context.name, 32), 32)), theme.style(Role::Text)),
             Span::styled(cut(&provider, columns.saturating_sub(48)), theme.style(Role::Dim)),
         ]);

@@ -6,6 +6,7 @@
 
 use crate::session::view::{CanaryView, ContextView};
 use crate::ui::attention;
+use crate::ui::digest::Digest;
 use jiff::Timestamp;
 
 /// A field that a term may name.
@@ -232,7 +233,7 @@ fn text(subject: &Subject<'_>, field: Field) -> Option<String> {
     let found = match field {
         Field::State => match (context, canary) {
             (Some(context), Some(canary)) => attention::canary_state(context, canary).word().to_string(),
-            (Some(context), None) => attention::provider_state(context).word().to_string(),
+            (Some(context), None) => Digest::of(context).state.word().to_string(),
             _ => return None,
         },
         Field::Phase => canary?.phase.word().to_string(),
@@ -280,11 +281,11 @@ fn words(subject: &Subject<'_>) -> String {
         }
         if let Some(canary) = subject.canary {
             add(attention::canary_state(context, canary).word());
-            add(&format!("{}/{}", canary.key.namespace, canary.key.name));
+            add(&canary.key.path());
             add(canary.phase.word());
             add(canary.report.as_ref().map_or("", |report| report.message.as_str()));
         } else {
-            add(attention::provider_state(context).word());
+            add(Digest::of(context).state.word());
             if let Some(sync) = &context.sync {
                 add(sync.pinned.as_deref().unwrap_or_default());
                 add(sync.state.word());

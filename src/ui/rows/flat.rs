@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::filter::Subject;
 use super::{NONE, Row, RowKey, Wanted};
 use crate::domain::target::Target;
+use crate::session::questions::LogLine;
 use crate::session::view::{CanaryView, ContextView};
 use crate::ui::attention::in_scope;
 use crate::ui::place::SortBy;
@@ -102,15 +103,14 @@ pub(super) fn events(wanted: &Wanted<'_>) -> Vec<Row> {
 
 /// The lines of the log, oldest first, as a log is read.
 pub(super) fn lines(wanted: &Wanted<'_>) -> Vec<Row> {
-    let passes = |text: &str| {
-        let subject = Subject { context: None, canary: None, words: text, since: None, now: wanted.now };
+    let passes = |line: &LogLine| {
+        if wanted.place.filter.is_empty() {
+            return true;
+        }
+        let words = format!("{} {} {}", line.level.word(), line.from, line.text);
+        let subject = Subject { context: None, canary: None, words: &words, since: None, now: wanted.now };
         wanted.place.filter.passes(&subject)
     };
-    wanted
-        .log
-        .iter()
-        .enumerate()
-        .filter(|(_, (_, text))| passes(text))
-        .map(|(at, (number, _))| Row::new(RowKey::Line(*number), NONE, NONE, at))
-        .collect()
+    let shown = wanted.log.iter().enumerate().filter(|(_, line)| passes(line));
+    shown.map(|(at, line)| Row::new(RowKey::Line(line.number), NONE, NONE, at)).collect()
 }

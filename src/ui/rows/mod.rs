@@ -16,6 +16,7 @@ use super::address::Address;
 use super::digest::Digests;
 use super::place::Place;
 use crate::domain::target::Target;
+use crate::session::questions::LogLine;
 use crate::session::view::{CanaryView, ContextView, FleetView};
 
 /// What a row stands for. Selections and marks hold this, never an index: rows move.
@@ -108,8 +109,8 @@ pub struct Wanted<'a> {
     pub now: Timestamp,
     /// Rows of the fleet that fit: beyond them, canaries that are calm give way.
     pub room: usize,
-    /// Numbers and texts of the log.
-    pub log: &'a [(u64, String)],
+    /// The log.
+    pub log: &'a [LogLine],
     /// Reasons on the screen that explains.
     pub findings: usize,
 }

@@ -7,7 +7,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
-use super::{fleet, outcome_look, rule};
+use super::{fleet, gone, label, named, outcome_look, rule};
 use crate::session::timeline::timeline;
 use crate::session::view::{CanaryView, ContextView, EventView, SloSeries};
 use crate::ui::actions::Id;
@@ -27,9 +27,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
     let theme = model.theme();
     let columns = usize::from(area.width);
     let Some((context, canary)) = model.subject() else {
-        let text = vec![Line::default(), Line::styled("   this canary is not there (any more): esc goes back", theme.style(Role::Warn))];
-        frame.render_widget(Paragraph::new(text), area);
-        return;
+        return gone(frame, area, "canary", theme);
     };
     let tall = model.size.1 >= TALL;
     let mut lines = identity(model, context, canary, columns);
@@ -50,13 +48,8 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
     frame.render_widget(Paragraph::new(lines), area);
 }
 
-fn named(name: &str, columns: usize, theme: Theme, role: Role, text: &str) -> Line<'static> {
-    Line::from(vec![label(name, theme), Span::styled(cut(text, columns.saturating_sub(11)), theme.style(role))])
-}
-
-fn label(name: &str, theme: Theme) -> Span<'static> {
-    Span::styled(format!(" {} ", fit(name, 8)), theme.style(Role::Dim))
-}
+/// Columns of the names of lines.
+const NAMES: usize = 8;
 
 /// State, phase and age of a canary in one line; production stands out.
 #[must_use]
@@ -82,17 +75,17 @@ fn identity(model: &Model, context: &ContextView, canary: &CanaryView, columns: 
     let why = if why.is_empty() { "nothing is reported".to_string() } else { why };
     let mut name = "why";
     for part in wrap(&why, columns.saturating_sub(11), 2) {
-        lines.push(named(std::mem::take(&mut name), columns, theme, Role::Text, &part));
+        lines.push(named((std::mem::take(&mut name), NAMES), &part, Role::Text, columns, theme));
     }
     if canary.paused.is_some()
         && let Some(report) = &canary.report
     {
-        lines.push(named("", columns, theme, Role::Dim, &report.message));
+        lines.push(named(("", NAMES), &report.message, Role::Dim, columns, theme));
     }
     if let Some(due) = canary.report.as_ref().and_then(|report| report.until) {
         let left = due.as_second() - model.now.as_second();
         let text = if left > 0 { format!("step due in {}", countdown(left)) } else { format!("step due since {}", span(-left)) };
-        lines.push(named("next", columns, theme, Role::Text, &text));
+        lines.push(named(("next", NAMES), &text, Role::Text, columns, theme));
     }
     let image = |image: &Option<String>| image.clone().unwrap_or_else(|| "–".into());
     let images = if canary.target_image == canary.primary_image {
@@ -100,7 +93,7 @@ fn identity(model: &Model, context: &ContextView, canary: &CanaryView, columns: 
     } else {
         format!("primary {} · target {}", image(&canary.primary_image), image(&canary.target_image))
     };
-    lines.push(named("image", columns, theme, Role::Text, &images));
+    lines.push(named(("image", NAMES), &images, Role::Text, columns, theme));
     let mut run = format!("revision {} · driver {}", short(&canary.revision), driver(&context.driver));
     if context.provider != context.name {
         let _ = write!(run, " · provider {}", context.provider);
@@ -108,9 +101,9 @@ fn identity(model: &Model, context: &ContextView, canary: &CanaryView, columns: 
     if let Some(wave) = context.wave {
         let _ = write!(run, " · wave {wave}");
     }
-    lines.push(named("run", columns, theme, Role::Text, &run));
+    lines.push(named(("run", NAMES), &run, Role::Text, columns, theme));
     if let Some(foreign) = &canary.foreign {
-        lines.push(named("foreign", columns, theme, Role::Warn, foreign));
+        lines.push(named(("foreign", NAMES), foreign, Role::Warn, columns, theme));
     }
     lines
 }
@@ -132,13 +125,13 @@ fn rollout(model: &Model, canary: &CanaryView, columns: usize, tall: bool) -> Ve
     let wide = columns.saturating_sub(11 + 36).clamp(10, 70);
     let role = attention::own_state(canary).role();
     if canary.max_iterations > 0 {
-        let mut spans = vec![label("steps", theme)];
+        let mut spans = vec![label("steps", NAMES, theme)];
         spans.extend(weight_bar(percent(canary.iterations, canary.max_iterations), 0, wide, role, theme));
         let text = format!("  iteration {}/{} · canary weight {} %", canary.iterations, canary.max_iterations, canary.weight);
         spans.push(Span::styled(text, theme.style(Role::Text)));
         lines.push(Line::from(spans));
     } else {
-        let mut spans = vec![label("weight", theme)];
+        let mut spans = vec![label("weight", NAMES, theme)];
         spans.extend(weight_bar(canary.weight, canary.max_weight, wide, role, theme));
         spans.push(Span::styled(format!("  {} %", canary.weight), theme.style(role)));
         let rest = 100_u32.saturating_sub(canary.weight);
@@ -155,7 +148,7 @@ fn rollout(model: &Model, canary: &CanaryView, columns: usize, tall: bool) -> Ve
     for gate in &canary.gates {
         let since = gate.since.map(|since| format!(" for {}", ago(since, model.now))).unwrap_or_default();
         lines.push(Line::from(vec![
-            label("gate", theme),
+            label("gate", NAMES, theme),
             Span::styled(format!("◆ {} waits{since}", gate.name), theme.style(Role::Gate)),
             Span::styled(format!("   {}", model.keymap.short(Id::Approve)), theme.style(Role::Key)),
             Span::styled(" approve  ", theme.style(Role::Dim)),
@@ -179,7 +172,7 @@ fn steps(canary: &CanaryView) -> Option<String> {
 }
 
 fn checks(canary: &CanaryView, theme: Theme) -> Line<'static> {
-    let mut spans = vec![label("checks", theme)];
+    let mut spans = vec![label("checks", NAMES, theme)];
     if canary.threshold <= 20 {
         let failed = canary.failed_checks.min(canary.threshold);
         let count = |number: u32| usize::try_from(number).unwrap_or(0);

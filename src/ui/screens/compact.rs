@@ -47,7 +47,7 @@ fn fleet_lines(model: &Model, columns: usize, area: Rect, hits: &mut Hits) -> Ve
             (attention::canary_state(context, canary), format!("  {}", target.name), end)
         } else {
             let version = context.sync.as_ref().map_or_else(String::new, fleet::versions);
-            (attention::provider_state(context), context.provider.clone(), version)
+            (model.digests.state(context), context.provider.clone(), version)
         };
         let room = columns.saturating_sub(11 + end.chars().count());
         let line = Line::from(vec![

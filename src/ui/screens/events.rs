@@ -44,10 +44,7 @@ fn event_row(model: &Model, context: &ContextView, canary: &CanaryView, row: &Ro
         list::margin(model, &row.key),
         Span::styled(format!("{} ", fit(&at, 9)), theme.style(Role::Dim)),
         Span::styled(format!("{} ", fit(&cut_middle(&context.provider, 12), 12)), theme.style(Role::Title)),
-        Span::styled(
-            format!("{} ", fit(&cut_middle(&format!("{}/{}", canary.key.namespace, canary.key.name), 20), 20)),
-            theme.style(Role::Text),
-        ),
+        Span::styled(format!("{} ", fit(&cut_middle(&canary.key.path(), 20), 20)), theme.style(Role::Text)),
         Span::styled(format!("{mark} {}", cut(&format!("{}{times}", event.message), columns.saturating_sub(51))), theme.style(role)),
     ];
     list::finish(model, spans, &row.key)

@@ -154,7 +154,7 @@ fn provider_row(model: &Model, context: &ContextView, key: &RowKey, widths: &Col
     let sync = context.sync.as_ref();
     let mut spans = vec![
         list::margin(model, key),
-        attention::provider_state(context).span(theme),
+        model.digests.state(context).span(theme),
         Span::styled(format!(" {} ", fit(&cut_middle(&context.provider, widths.name), widths.name)), theme.style(Role::Title)),
     ];
     if widths.wave > 0 {
@@ -261,7 +261,7 @@ pub fn canary_row(model: &Model, context: &ContextView, canary: &CanaryView, key
     let theme = model.theme();
     let state = attention::canary_state(context, canary);
     let text = if state == State::Stale { Role::Stale } else { Role::Text };
-    let name = format!("{}/{}", canary.key.namespace, canary.key.name);
+    let name = canary.key.path();
     let mut spans = vec![
         list::margin(model, key),
         state.span(theme),

@@ -97,10 +97,7 @@ fn gate_row(model: &Model, context: &ContextView, canary: &CanaryView, row: &Row
         list::margin(model, &row.key),
         Span::styled(format!("{} ", fit_right(&since, 4)), theme.style(Role::Dim)),
         Span::styled(format!("{} ", fit(&cut_middle(&context.provider, provider), provider)), theme.style(Role::Title)),
-        Span::styled(
-            format!("{} ", fit(&cut_middle(&format!("{}/{}", canary.key.namespace, canary.key.name), name), name)),
-            theme.style(Role::Text),
-        ),
+        Span::styled(format!("{} ", fit(&cut_middle(&canary.key.path(), name), name)), theme.style(Role::Text)),
         Span::styled(format!("{} ", fit(&cut_middle(&gate.name, of_gate), of_gate)), theme.style(Role::Gate)),
         Span::styled(fit_right(&format!("{} %", canary.weight), 5), theme.style(Role::Text)),
     ];

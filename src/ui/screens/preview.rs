@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use ratatui::text::{Line, Span};
 
-use super::{chrome, fleet, rule};
+use super::{chrome, fleet, named, rule};
 use crate::session::view::{CanaryView, ContextView};
 use crate::ui::actions::Id;
 use crate::ui::model::Model;
@@ -31,18 +31,14 @@ pub fn lines(model: &Model, columns: usize) -> Vec<Line<'static>> {
     lines
 }
 
-fn named(name: &str, text: &str, role: Role, columns: usize, theme: Theme) -> Line<'static> {
-    Line::from(vec![
-        Span::styled(format!(" {} ", fit(name, 9)), theme.style(Role::Dim)),
-        Span::styled(cut(text, columns.saturating_sub(12)), theme.style(role)),
-    ])
-}
+/// Columns of the names of lines.
+const NAMES: usize = 9;
 
 fn why_lines(text: &str, columns: usize, theme: Theme) -> Vec<Line<'static>> {
     let mut name = "why";
     wrap(text, columns.saturating_sub(12), 2)
         .iter()
-        .map(|part| named(std::mem::take(&mut name), part, Role::Text, columns, theme))
+        .map(|part| named((std::mem::take(&mut name), NAMES), part, Role::Text, columns, theme))
         .collect()
 }
 
@@ -61,14 +57,14 @@ fn canary_lines(model: &Model, context: &ContextView, canary: &CanaryView, colum
         let mark = if series.now().is_some_and(|now| series.breaks(now)) { "! " } else { "" };
         format!("{mark}{} {now} ({})", series.indicator.word(), sparkline::limit(series).trim_start_matches("limit "))
     }));
-    lines.push(named("evidence", &evidence.join(" · "), Role::Text, columns, theme));
+    lines.push(named(("evidence", NAMES), &evidence.join(" · "), Role::Text, columns, theme));
     let images = match (&canary.primary_image, &canary.target_image) {
         (Some(primary), Some(target)) if primary != target => format!("{primary} → {target}"),
         (_, Some(target)) => target.clone(),
         (Some(primary), None) => primary.clone(),
         (None, None) => "–".into(),
     };
-    lines.push(named("image", &format!("{images} · revision {}", short(&canary.revision)), Role::Text, columns, theme));
+    lines.push(named(("image", NAMES), &format!("{images} · revision {}", short(&canary.revision)), Role::Text, columns, theme));
     lines
 }
 
@@ -90,7 +86,7 @@ fn provider_lines(model: &Model, context: &ContextView, columns: usize) -> Vec<L
             sync.applied_ref.clone().unwrap_or_else(dash),
             sync.promoted_ref.clone().unwrap_or_else(dash),
         );
-        lines.push(named("refs", &refs, Role::Text, columns, theme));
+        lines.push(named(("refs", NAMES), &refs, Role::Text, columns, theme));
         let commit = |id: &Option<String>| id.as_deref().map_or_else(dash, short);
         let mut git = format!(
             "{} {} · {} · head {} · applied {}",
@@ -103,10 +99,10 @@ fn provider_lines(model: &Model, context: &ContextView, columns: usize) -> Vec<L
         if let Some(at) = sync.checked {
             let _ = write!(git, " · checked {} ago", ago(at, model.now));
         }
-        lines.push(named("git", &git, Role::Text, columns, theme));
+        lines.push(named(("git", NAMES), &git, Role::Text, columns, theme));
     }
     for problem in context.problems.iter().skip(1) {
-        lines.push(named("", &format!("! {problem}"), Role::Warn, columns, theme));
+        lines.push(named(("", NAMES), &format!("! {problem}"), Role::Warn, columns, theme));
     }
     lines
 }

@@ -6,10 +6,9 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
 use super::fleet::{self, Columns};
-use super::{list, preview, rule};
+use super::{gone, list, named, preview, rule};
 use crate::session::view::{ContextView, CredentialView, SyncView};
 use crate::ui::actions::Id;
-use crate::ui::attention;
 use crate::ui::hits::{self, Hits};
 use crate::ui::model::Model;
 use crate::ui::overlays::confirm::{data_age, driver};
@@ -22,9 +21,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect, hits: &mut Hits) {
     let theme = model.theme();
     let columns = usize::from(area.width);
     let Some(context) = model.context() else {
-        let text = vec![Line::default(), Line::styled("   this context is not there (any more): esc goes back", theme.style(Role::Warn))];
-        frame.render_widget(Paragraph::new(text), area);
-        return;
+        return gone(frame, area, "context", theme);
     };
     let mut lines = identity(model, context, columns);
     lines.extend(source(model, context, columns));
@@ -63,17 +60,12 @@ fn on_canary(model: &Model) -> bool {
     matches!(model.place.selection, Some(RowKey::Canary(_)))
 }
 
-fn named(model: &Model, name: &str, text: &str, role: Role, columns: usize) -> Line<'static> {
-    let theme = model.theme();
-    Line::from(vec![
-        Span::styled(format!(" {} ", fit(name, 8)), theme.style(Role::Dim)),
-        Span::styled(cut(text, columns.saturating_sub(11)), theme.style(role)),
-    ])
-}
+/// Columns of the names of lines.
+const NAMES: usize = 8;
 
 fn identity(model: &Model, context: &ContextView, columns: usize) -> Vec<Line<'static>> {
     let theme = model.theme();
-    let state = attention::provider_state(context);
+    let state = model.digests.state(context);
     let mut title = vec![context.provider.clone()];
     title.extend(context.wave.map(|wave| format!("wave {wave}")));
     title.extend(context.mesh.as_ref().map(|mesh| format!("mesh {mesh}")));
@@ -89,20 +81,20 @@ fn identity(model: &Model, context: &ContextView, columns: usize) -> Vec<Line<'s
     let (why, role) = fleet::provider_why(context, model);
     let mut name = "why";
     for part in wrap(&why, columns.saturating_sub(11), 2) {
-        lines.push(named(model, std::mem::take(&mut name), &part, role, columns));
+        lines.push(named((std::mem::take(&mut name), NAMES), &part, role, columns, theme));
     }
     let version = context.server_version.as_ref().map_or_else(String::new, |version| format!(" · Kubernetes {version}"));
     let reached = format!("context {}{version} · driver {}", context.name, driver(&context.driver));
-    lines.push(named(model, "cluster", &reached, Role::Text, columns));
+    lines.push(named(("cluster", NAMES), &reached, Role::Text, columns, theme));
     if let Some(credential) = &context.credential {
         let (text, role) = credential_text(model, credential);
-        lines.push(named(model, "login", &text, role, columns));
+        lines.push(named(("login", NAMES), &text, role, columns, theme));
     }
     if !context.aliases.is_empty() {
-        lines.push(named(model, "also", &context.aliases.join(", "), Role::Dim, columns));
+        lines.push(named(("also", NAMES), &context.aliases.join(", "), Role::Dim, columns, theme));
     }
     for problem in &context.problems {
-        lines.push(named(model, "problem", &format!("! {problem}"), Role::Warn, columns));
+        lines.push(named(("problem", NAMES), &format!("! {problem}"), Role::Warn, columns, theme));
     }
     lines
 }
@@ -147,9 +139,9 @@ fn source(model: &Model, context: &ContextView, columns: usize) -> Vec<Line<'sta
     }
     let refs = [("pinned", &sync.pinned), ("applied", &sync.applied_ref), ("promoted", &sync.promoted_ref)];
     let refs: Vec<String> = refs.iter().map(|(word, name)| format!("{word} {}", name.as_deref().unwrap_or("–"))).collect();
-    lines.push(named(model, "refs", &refs.join(" · "), Role::Text, columns));
+    lines.push(named(("refs", NAMES), &refs.join(" · "), Role::Text, columns, theme));
     if !sync.message.is_empty() {
-        lines.push(named(model, state, &sync.message, role, columns));
+        lines.push(named((state, NAMES), &sync.message, role, columns, theme));
     }
     lines
 }

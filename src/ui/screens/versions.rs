@@ -8,15 +8,14 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
-use super::{list, rule};
+use super::{list, named, rule};
 use crate::session::view::{ContextView, SyncView};
-use crate::ui::attention;
 use crate::ui::hits::Hits;
 use crate::ui::model::Model;
 use crate::ui::rows::RowKey;
 use crate::ui::theme::Role;
 use crate::ui::widgets::glyph::State;
-use crate::ui::widgets::text::{ago, cut, cut_middle, fit, fit_right, short};
+use crate::ui::widgets::text::{ago, cut_middle, fit, fit_right, short};
 
 /// Columns of a provider.
 const CELL: usize = 11;
@@ -138,7 +137,7 @@ fn cell(model: &Model, group: &[&ContextView], name: &str) -> Vec<Span<'static>>
     for context in group {
         let stand = context.sync.as_ref().map(|sync| Stand::of(sync, name));
         if stand.is_some_and(|stand| stand.pinned) {
-            *counts.entry(attention::provider_state(context)).or_default() += 1;
+            *counts.entry(model.digests.state(context)).or_default() += 1;
         }
     }
     if counts.is_empty() {
@@ -166,10 +165,7 @@ fn selected(model: &Model, providers: &[&ContextView], columns: usize, rows: usi
             .map(|context| context.provider.as_str())
             .collect();
         let text = if names.is_empty() { "–".to_string() } else { format!("{}: {}", names.len(), names.join(", ")) };
-        lines.push(Line::from(vec![
-            Span::styled(format!(" {} ", fit(word, 9)), theme.style(Role::Dim)),
-            Span::styled(cut(&text, columns.saturating_sub(12)), theme.style(Role::Text)),
-        ]));
+        lines.push(named((word, 9), &text, Role::Text, columns, theme));
     }
     lines.truncate(rows);
     lines

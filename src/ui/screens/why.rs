@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
-use super::{canary, fleet, list, rule};
+use super::{canary, fleet, gone, list, named, rule};
 use crate::session::why::difference::Difference;
 use crate::session::why::{Explanation, Finding, Proof, Severity};
 use crate::ui::hits::Hits;
@@ -21,9 +21,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect, hits: &mut Hits) {
     let theme = model.theme();
     let columns = usize::from(area.width);
     let Some((context, canary)) = model.subject() else {
-        let text = vec![Line::default(), Line::styled("   this canary is not there (any more): esc goes back", theme.style(Role::Warn))];
-        frame.render_widget(Paragraph::new(text), area);
-        return;
+        return gone(frame, area, "canary", theme);
     };
     let mut lines = vec![canary::headline(model, context, canary, columns)];
     let Some(of) = model.explanation() else {
@@ -89,12 +87,7 @@ fn finding_spans(model: &Model, finding: &Finding, at: usize, key: &RowKey, colu
 
 /// What a reason rests on, in a line or a few.
 fn proof_lines(of: &Explanation, proof: &Proof, columns: usize, theme: Theme) -> Vec<Line<'static>> {
-    let line = |name: &str, text: &str, role: Role| {
-        Line::from(vec![
-            Span::styled(format!(" {} ", fit(name, 9)), theme.style(Role::Dim)),
-            Span::styled(cut(text, columns.saturating_sub(12)), theme.style(role)),
-        ])
-    };
+    let line = |name: &str, text: &str, role: Role| named((name, 9), text, role, columns, theme);
     match proof {
         Proof::Report => of.report.iter().map(|report| line("report", &report.message, Role::Text)).collect(),
         Proof::Event { index, at } => {
