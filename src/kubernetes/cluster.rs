@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use kube::Client;
 use serde_json::Value;
@@ -13,7 +14,7 @@ use super::around::{Around, kind_of};
 use super::json::{integer, text};
 use super::kinds::Kind;
 use super::patience::patient;
-use super::store::Store;
+use super::store::{Store, WatchState};
 use super::{observe, perform, watch};
 use crate::domain::canary::CanarySpec;
 use crate::domain::driver::Drive;
@@ -34,6 +35,9 @@ type Revisions = Mutex<BTreeMap<String, Revision>>;
 
 /// Workloads come and go: now and then all are hashed anew.
 const REVISIONS_KEPT: usize = 4096;
+
+/// Canaries are what is looked for: everything else that is watched begins once they have been listed, or after this.
+const HEAD_START: Duration = Duration::from_millis(500);
 
 /// How canaries of this cluster are to be treated.
 #[derive(Clone, Debug, Default)]
@@ -78,7 +82,7 @@ impl Cluster {
     #[must_use]
     pub fn by(&self, client: Client) -> Self {
         for kind in Kind::always().chain(self.store.wanted()) {
-            self.store.set_state(kind, super::store::WatchState::Syncing);
+            self.store.set_state(kind, WatchState::Syncing);
         }
         let (store, policy, clock) = (Arc::clone(&self.store), self.policy.clone(), self.clock.clone());
         Self { access: Access::new(client), store, policy, clock, configs: Mutex::default(), revisions: Mutex::default() }
@@ -89,13 +93,20 @@ impl Cluster {
         let client = patient(self.access.client().clone(), watch::QUIET);
         let mut tasks = tokio::task::JoinSet::new();
         let mut running = BTreeSet::new();
+        let start = tokio::time::Instant::now() + HEAD_START;
         loop {
-            for kind in Kind::always().chain(self.store.wanted()) {
+            let waits = self.store.state(Kind::Canary) == WatchState::Syncing && tokio::time::Instant::now() < start;
+            let rest = Kind::always().chain(self.store.wanted()).filter(|_| !waits);
+            for kind in std::iter::once(Kind::Canary).chain(rest) {
                 if running.insert(kind) {
                     tasks.spawn(watch::run(client.clone(), kind, Arc::clone(&self.store), self.clock.clone()));
                 }
             }
-            self.store.wants_more.notified().await;
+            tokio::select! {
+                biased;
+                () = self.store.wants_more.notified() => {}
+                () = tokio::time::sleep_until(start), if waits => {}
+            }
         }
     }
 
@@ -138,7 +149,7 @@ impl Cluster {
     pub fn router(&self, provider: Option<&str>) -> String {
         match provider.filter(|p| !p.is_empty()).or(self.policy.mesh.as_deref()) {
             Some(named) => named.to_owned(),
-            None if matches!(self.store.state(Kind::VirtualService), super::store::WatchState::Live) => "istio".into(),
+            None if matches!(self.store.state(Kind::VirtualService), WatchState::Live) => "istio".into(),
             None => "kubernetes".into(),
         }
     }

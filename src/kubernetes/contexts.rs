@@ -12,6 +12,7 @@ use super::credentials::{self, Credential, LoginCommand, Plugin, Plugins};
 use super::error::chain;
 use super::kubeconfig::{self, Files, Meaning};
 use super::plugin::{Call, Issued, PluginError};
+use super::transport::{self, Pulse};
 use crate::domain::text::clean;
 
 /// Time for a connection to be made.
@@ -91,6 +92,7 @@ impl Listing {
 /// A client, and what its credential came from.
 pub struct Connection {
     pub client: Client,
+    pub pulse: Pulse,
     issued: Option<(Arc<Plugin>, Arc<Issued>)>,
 }
 
@@ -338,7 +340,7 @@ impl Contexts {
         let failed = |cause: String| ContextError::Client { name: name.into(), cause: clean(&cause) };
         if let Origin::Clients(clients) = &self.shared.origin {
             let found = clients.iter().find(|(known, _)| known == name).map(|(_, client)| client.clone());
-            return found.map(|client| Connection { client, issued: None }).ok_or_else(|| failed("has no client".into()));
+            return found.map(|client| Connection { client, pulse: Pulse::default(), issued: None }).ok_or_else(|| failed("has no client".into()));
         }
         let issued = self.issued(name).await?;
         let alone = kubeconfig::alone(&self.listing().kubeconfig, name);
@@ -353,7 +355,7 @@ impl Contexts {
                 credentials::present(&mut config.auth_info, certificate, key);
             }
         }
-        let client = tokio::task::spawn_blocking(move || Client::try_from(config))
+        let (client, pulse) = tokio::task::spawn_blocking(move || transport::client(config))
             .await
             .map_err(|e| failed(e.to_string()))?
             .map_err(|e| failed(chain(&e)))?;
@@ -361,7 +363,7 @@ impl Contexts {
             Some((plugin, _)) => credentials::carrying(client, Arc::clone(plugin)),
             None => client,
         };
-        Ok(Connection { client, issued })
+        Ok(Connection { client, pulse, issued })
     }
 }
 

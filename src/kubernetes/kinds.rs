@@ -13,7 +13,10 @@ pub enum Kind {
     ConfigMap,
     Secret,
     Event,
+    /// Flagger's.
     Lease,
+    /// Our own [`super::lease`].
+    Claim,
     VirtualService,
     DestinationRule,
     DaemonSet,
@@ -87,7 +90,7 @@ const fn row(kind: Kind, group: &'static str, version: &'static str, word: &'sta
     Row { kind, group, version, word, plural, always: false, fields: "", kept: Kept::Object, namespaced: true }
 }
 
-const TABLE: [Row; 25] = [
+const TABLE: [Row; 26] = [
     row(Kind::Canary, "flagger.app", "v1beta1", "Canary", "canaries").always().managers(),
     row(Kind::Deployment, "apps", "v1", "Deployment", "deployments").always().keeps(Kept::Present),
     row(Kind::Service, "", "v1", "Service", "services").always(),
@@ -98,6 +101,7 @@ const TABLE: [Row; 25] = [
         .always()
         .keeps(Kept::Present)
         .fields("metadata.name=flagger-leader-election"),
+    row(Kind::Claim, "coordination.k8s.io", "v1", "Lease", "leases").always().keeps(Kept::Present).fields("metadata.name=pilothouse"),
     row(Kind::VirtualService, "networking.istio.io", "v1beta1", "VirtualService", "virtualservices").always().managers(),
     row(Kind::DestinationRule, "networking.istio.io", "v1beta1", "DestinationRule", "destinationrules"),
     row(Kind::DaemonSet, "apps", "v1", "DaemonSet", "daemonsets").keeps(Kept::Present),

@@ -235,7 +235,8 @@ impl Lease {
 }
 
 /// The holder whose claim has not run out by the Lease's own times.
-fn live_holder(lease: &Value, now: Timestamp) -> Option<String> {
+#[must_use]
+pub fn live_holder(lease: &Value, now: Timestamp) -> Option<String> {
     let holder = text(lease, "/spec/holderIdentity");
     let renewed: Timestamp = text(lease, "/spec/renewTime").parse().ok()?;
     let seconds = integer(lease, "/spec/leaseDurationSeconds").unwrap_or(15);

@@ -30,6 +30,7 @@ mod routing;
 mod seen;
 pub mod store;
 pub mod stored;
+pub mod transport;
 pub mod upgrade;
 pub mod verbs;
 pub mod watch;

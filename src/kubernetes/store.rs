@@ -77,7 +77,7 @@ pub struct Store {
     pub changed: Notify,
     /// A canary came or went.
     pub canaries_changed: Notify,
-    /// A kind is wanted that was not.
+    /// More kinds are to be watched than are.
     pub wants_more: Notify,
 }
 
@@ -111,9 +111,16 @@ impl Store {
 
     #[must_use]
     pub fn canaries(&self) -> Vec<CanaryKey> {
+        self.canaries_where(|_| true)
+    }
+
+    /// The canaries whose objects are wanted, of which none is decoded.
+    #[must_use]
+    pub fn canaries_where(&self, wanted: impl Fn(&Stored) -> bool) -> Vec<CanaryKey> {
         let inner = self.read();
         let namespaces = inner.objects.get(&Kind::Canary).into_iter().flatten();
-        namespaces.flat_map(|(namespace, names)| names.keys().map(move |name| CanaryKey::new(&**namespace, &**name))).collect()
+        let each = namespaces.flat_map(|(namespace, names)| names.iter().map(move |(name, object)| (namespace, name, object)));
+        each.filter(|(.., object)| wanted(object)).map(|(namespace, name, _)| CanaryKey::new(&**namespace, &**name)).collect()
     }
 
     /// The Canaries of a namespace that release this target or route this Service, by name.
@@ -122,7 +129,7 @@ impl Store {
         let inner = self.read();
         let names = inner.objects.get(&Kind::Canary).and_then(|all| all.get(namespace));
         let claims = |object: &&Arc<Stored>| match object.facts() {
-            Facts::Canary { target: one, service: named } => {
+            Facts::Canary { target: one, service: named, .. } => {
                 &**one == target || if named.is_empty() { &**one == service } else { &**named == service }
             }
             _ => false,
@@ -175,6 +182,10 @@ impl Store {
             waker.notify_one();
         }
         drop(inner);
+        if kind == Kind::Canary {
+            // The other kinds follow.
+            self.wants_more.notify_one();
+        }
         self.changed.notify_one();
     }
 
@@ -267,6 +278,8 @@ impl Store {
         }
         inner.insert(kind, &name, Arc::clone(&object));
         match &before {
+            // Renewed, and held as before.
+            Some(before) if before.facts() == object.facts() && matches!(object.facts(), Facts::Lease { .. }) => return,
             // The status of a workload shows in no view.
             Some(before) if before.facts() == object.facts() && matches!(object.facts(), Facts::Workload { .. }) => {}
             Some(before) if before.facts() == object.facts() => inner.touch(kind, &name, object.facts()),
@@ -360,7 +373,7 @@ impl Inner {
             Facts::Canary { target, .. } => drop(slot(slot(&mut self.targets, &name.0), target).insert(name.1.as_str().into())),
             Facts::Event { about } => drop(slot(slot(&mut self.about, &name.0), about).insert(name.1.as_str().into())),
             Facts::Workload { flagger: true, .. } => self.touched.all |= self.flaggers.insert(name.clone()),
-            Facts::Workload { .. } | Facts::None => {}
+            Facts::Workload { .. } | Facts::Lease { .. } | Facts::None => {}
         }
         self.touch(kind, name, facts);
     }
@@ -371,7 +384,7 @@ impl Inner {
             Facts::Canary { target, .. } => withdraw(&mut self.targets, &name.0, target, &name.1),
             Facts::Event { about } => withdraw(&mut self.about, &name.0, about, &name.1),
             Facts::Workload { flagger: true, .. } => self.touched.all |= self.flaggers.remove(name),
-            Facts::Workload { .. } | Facts::None => {}
+            Facts::Workload { .. } | Facts::Lease { .. } | Facts::None => {}
         }
         self.touch(kind, name, before.facts());
     }
@@ -401,7 +414,7 @@ impl Inner {
             self.wakers.values().for_each(|waker| waker.notify_one());
             return;
         }
-        if kind == Kind::Event {
+        if matches!(kind, Kind::Event | Kind::Claim) {
             return;
         }
         let from = CanaryKey::new(namespace, "");
@@ -411,7 +424,7 @@ impl Inner {
                 // Few, and named in many ways: by an Ingress, a scaler, a route of the user's own.
                 _ if !matches!(kind, Kind::Deployment | Kind::DaemonSet | Kind::Service) => true,
                 _ => self.stored(Kind::Canary, &key.namespace, &key.name).is_some_and(|canary| {
-                    let Facts::Canary { target, service } = canary.facts() else { return false };
+                    let Facts::Canary { target, service, .. } = canary.facts() else { return false };
                     let base = name.strip_suffix("-primary").or_else(|| name.strip_suffix("-canary")).unwrap_or(name);
                     [target, service].iter().any(|n| !n.is_empty() && (***n == *base || ***n == **name))
                 }),

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::kinds::Kind;
 use super::seen::Json;
+use crate::domain::phase::Phase;
 
 /// Less is not worth the work.
 const SHORT: usize = 256;
@@ -89,10 +90,11 @@ impl Packed {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Facts {
     None,
-    /// The names of its target and of its Service.
+    /// The names of its target and of its Service, and what its metrics need.
     Canary {
         target: Box<str>,
         service: Box<str>,
+        course: Course,
     },
     /// The image of the first container, whether one of them is Flagger's, and `metadata.generation`.
     Workload {
@@ -104,6 +106,19 @@ pub(super) enum Facts {
     Event {
         about: Box<str>,
     },
+    /// Who holds it; a renewal changes nothing.
+    Lease {
+        holder: Box<str>,
+    },
+}
+
+/// What the metrics of a Canary need, for whoever draws their course.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Course {
+    /// Its phase is one of a rollout in flight.
+    pub flying: bool,
+    /// It names a metric server, or metrics with one, of its own.
+    pub own_server: bool,
 }
 
 impl Stored {
@@ -145,6 +160,15 @@ impl Stored {
         serde_json::from_slice(&self.json.json())
     }
 
+    /// What the metrics of a Canary need.
+    #[must_use]
+    pub fn course(&self) -> Course {
+        match &self.facts {
+            Facts::Canary { course, .. } => *course,
+            _ => Course::default(),
+        }
+    }
+
     /// The image of the first container; empty for what has none.
     #[must_use]
     pub fn image(&self) -> &str {
@@ -159,8 +183,10 @@ impl Facts {
     fn of(kind: Kind, json: &[u8]) -> Self {
         match kind {
             Kind::Canary => {
-                let Whole { spec: CanaryPart { target_ref, service }, .. } = read(json);
-                Self::Canary { target: target_ref.name.into(), service: service.name.into() }
+                let CanaryWhole { spec: CanaryPart { target_ref, service, metrics_server, analysis }, status } = read(json);
+                let flying = Phase::ALL.into_iter().any(|phase| phase.word() == status.phase && phase.is_in_flight());
+                let own_server = !metrics_server.is_empty() || analysis.metrics.iter().any(|metric| metric.template_ref.is_some());
+                Self::Canary { target: target_ref.name.into(), service: service.name.into(), course: Course { flying, own_server } }
             }
             Kind::Deployment | Kind::DaemonSet | Kind::KnativeService => {
                 let Whole { spec: WorkloadPart { replicas, template }, metadata } = read(json);
@@ -172,6 +198,10 @@ impl Facts {
             Kind::Event => {
                 let EventPart { involved_object } = read(json);
                 Self::Event { about: involved_object.name.into() }
+            }
+            Kind::Lease | Kind::Claim => {
+                let Whole { spec: LeasePart { holder_identity }, .. } = read(json);
+                Self::Lease { holder: holder_identity.into() }
             }
             _ => Self::None,
         }
@@ -203,10 +233,43 @@ struct Metadata {
 }
 
 #[derive(Default, Deserialize)]
+#[serde(default)]
+struct CanaryWhole {
+    spec: CanaryPart,
+    status: StatusPart,
+}
+
+#[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct CanaryPart {
     target_ref: Named,
     service: Named,
+    metrics_server: String,
+    analysis: AnalysisPart,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct AnalysisPart {
+    metrics: Vec<MetricPart>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct MetricPart {
+    template_ref: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct StatusPart {
+    phase: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct LeasePart {
+    holder_identity: String,
 }
 
 #[derive(Default, Deserialize)]

@@ -27,9 +27,10 @@ use crate::kubernetes::cluster::Cluster;
 use crate::kubernetes::contexts::{Connection, Contexts, Row};
 use crate::kubernetes::error::ApiError;
 use crate::kubernetes::kinds::Kind;
-use crate::kubernetes::lease::{Claim, Lease};
+use crate::kubernetes::lease::{self, Claim, Lease};
 use crate::kubernetes::observe::flagger_traces;
 use crate::kubernetes::store::WatchState;
+use crate::kubernetes::transport::Pulse;
 use crate::metrics::prometheus::Source;
 use crate::runner::ports::Leadership as _;
 use crate::runner::rollouts::Reports;
@@ -43,8 +44,10 @@ const FAREWELL: Duration = Duration::from_secs(5);
 const PARTING: Duration = Duration::from_secs(2);
 /// How often it is looked when a credential ends.
 const CREDENTIAL: Duration = Duration::from_mins(1);
-/// How often an observer asks who drives.
+/// How often an observer asks who drives, and so whether the cluster answers.
 const LOOK: Duration = Duration::from_secs(10);
+/// The same where watches and the connection itself tell of both: whether the credential still holds.
+const LOOK_CALM: Duration = Duration::from_mins(1);
 
 /// How often a quiet cluster is shown anew, for the age of its data alone.
 const SHOWN_ANEW: Duration = Duration::from_mins(1);
@@ -75,7 +78,8 @@ pub struct Context {
     lease: Mutex<Option<Arc<Lease>>>,
     /// Whether this process is to drive.
     pub drive: watch::Sender<bool>,
-    holder: Mutex<Option<String>>,
+    /// Who held the lease when it was asked for last.
+    holder: Mutex<Option<Option<String>>>,
     version: Mutex<Option<String>>,
     problems: Mutex<Vec<String>>,
     reports: Arc<Reports>,
@@ -292,7 +296,8 @@ impl Context {
         let driver_ends = driver.abort_handle();
         // Whoever drops this task ends what it has begun.
         let _ends = Ending(driver_ends);
-        tasks.spawn(Arc::clone(&self).watch_link(cluster));
+        tasks.spawn(Arc::clone(&self).watch_link(Arc::clone(&cluster), connection.pulse.clone()));
+        tasks.spawn(Arc::clone(&self).ask_version(cluster));
         tokio::select! {
             biased;
             _ = calls.changed() => {}
@@ -321,16 +326,22 @@ impl Context {
     async fn drive_when_told(self: Arc<Self>, cluster: Arc<Cluster>, analyst: Arc<Analyst>, mut leaving: watch::Receiver<bool>) {
         let mut told = self.drive.subscribe();
         loop {
-            while !(*told.borrow_and_update() && cluster.store.is_complete() && self.may_drive(&cluster)) {
+            loop {
+                let wanted = *told.borrow_and_update();
+                if wanted && cluster.store.is_complete() && self.may_drive(&cluster) {
+                    break;
+                }
                 tokio::select! {
                     biased;
                     _ = leaving.changed() => return,
                     changed = told.changed() => if changed.is_err() { return },
-                    () = tokio::time::sleep(Duration::from_millis(200)) => {}
+                    () = tokio::time::sleep(Duration::from_millis(200)), if wanted => {}
                 }
             }
             let lease = self.claim(&cluster);
             *lock(&self.lease) = Some(Arc::clone(&lease));
+            // Whoever watches the link has a lease to look after.
+            cluster.store.changed.notify_one();
             let mut driving = JoinSet::new();
             driving.spawn(driving::run(
                 Arc::clone(&cluster),
@@ -347,6 +358,7 @@ impl Context {
                     _ = leaving.changed() => break,
                     changed = told.changed() => if changed.is_err() { break },
                     changed = states.changed() => {
+                        self.news()();
                         if let (Ok(()), Some(sync)) = (changed, &self.sync) {
                             sync.kick.notify_one();
                         }
@@ -416,9 +428,37 @@ impl Context {
         denied.map_or(Ok(()), Err)
     }
 
+    /// Notes what the API server calls its version.
+    async fn ask_version(self: Arc<Self>, cluster: Arc<Cluster>) {
+        if let Ok(version) = cluster.access.get("/version").await {
+            *lock(&self.version) = Some(clean(crate::kubernetes::json::text(&version, "/gitVersion")));
+            self.ring();
+        }
+    }
+
+    /// Who holds the lease, as its watch has it, else as it was asked for last; `None` where neither has told yet.
+    fn holder(&self, cluster: &Cluster) -> Option<Option<String>> {
+        if cluster.store.state(Kind::Claim) == WatchState::Live {
+            let lease = cluster.store.get(Kind::Claim, &self.settings.lease_namespace, lease::NAME);
+            return Some(lease.and_then(|lease| lease::live_holder(&lease, cluster.clock.now())));
+        }
+        lock(&self.holder).clone()
+    }
+
+    /// A connection that lives, with no watch on it that has failed, says that what is known is not older than its bound.
+    fn feel(&self, cluster: &Cluster, pulse: &Pulse) {
+        let Some(bound) = pulse.bound().filter(|_| cluster.store.has_answers() && show::degraded(cluster).is_none()) else { return };
+        let proven = cluster.clock.now() - bound;
+        if cluster.store.heard().is_some_and(|heard| heard < proven) {
+            cluster.store.hear(proven);
+        }
+    }
+
     /// Keeps the link's state, and for observers who holds the lease.
-    async fn watch_link(self: Arc<Self>, cluster: Arc<Cluster>) {
-        let mut looked = tokio::time::Instant::now().checked_sub(LOOK);
+    async fn watch_link(self: Arc<Self>, cluster: Arc<Cluster>, pulse: Pulse) {
+        // Where the connection has a pulse, the watches tell.
+        let mut looked = if pulse.bound().is_some() { Some(tokio::time::Instant::now()) } else { None };
+        let mut known = None;
         let mut unheard: Option<(Timestamp, String)> = None;
         let mut denied: Option<String> = None;
         let mut credential_at = tokio::time::Instant::now();
@@ -426,10 +466,15 @@ impl Context {
         let mut promoted = false;
         let mut resuming = !lock(&self.link).is_live();
         loop {
+            let calm = pulse.bound().is_some()
+                && lock(&self.link).is_live()
+                && cluster.store.has_recovered()
+                && self.lease().is_none()
+                && matches!(known, Some(None));
             let mut news = tokio::select! {
                 biased;
                 () = cluster.store.changed.notified() => true,
-                () = tokio::time::sleep(Duration::from_secs(1)) => false,
+                () = tokio::time::sleep(if calm { SHOWN_ANEW } else { Duration::from_secs(1) }) => false,
             };
             if let (true, Some(sync)) = (news, &self.sync) {
                 // A ref counts as promoted from the moment its last canary came through, not from the sync's next turn.
@@ -444,23 +489,26 @@ impl Context {
                 self.look_at_credential().await;
             }
             let holds = self.lease().is_some_and(|lease| lease.may_write());
-            if !holds && looked.is_none_or(|at| at.elapsed() >= LOOK) {
+            let every = if calm { LOOK_CALM } else { LOOK };
+            if !holds && looked.is_none_or(|at| at.elapsed() >= every) {
                 looked = Some(tokio::time::Instant::now());
                 self.renew_permissions();
                 match Lease::holder(&cluster.access, &self.settings.lease_namespace, cluster.clock.now()).await {
                     Ok(holder) => {
                         cluster.store.hear(cluster.clock.now());
-                        let known = std::mem::replace(&mut *lock(&self.holder), holder.clone());
-                        news |= known != holder;
+                        *lock(&self.holder) = Some(holder);
                         (unheard, denied) = (None, None);
                     }
                     Err(error @ ApiError::Unauthorized { .. }) => denied = Some(error.to_string()),
                     Err(error @ (ApiError::Timeout { .. } | ApiError::Unreachable { .. })) => {
                         unheard = unheard.or_else(|| Some((cluster.clock.now(), error.to_string())));
                     }
-                    Err(_) => {}
+                    Err(_) => *lock(&self.holder) = Some(None),
                 }
             }
+            let holder = self.holder(&cluster);
+            news |= std::mem::replace(&mut known, holder.clone()) != holder;
+            self.feel(&cluster, &pulse);
             if holds {
                 // Renewals of the lease are answers too, and idle clusters give no others.
                 cluster.store.hear(cluster.clock.now());
@@ -520,11 +568,12 @@ impl Context {
             Some(Claim::Other(holder)) => DriverView::Elsewhere { holder },
             Some(Claim::Denied(why) | Claim::Lost(why)) => DriverView::Nobody { why },
             Some(Claim::Unknown) => DriverView::Unknown,
-            None => match lock(&self.holder).clone() {
-                Some(holder) => DriverView::Elsewhere { holder },
-                None if lock(&self.twin).is_some() => DriverView::Nobody { why: "another row has the same cluster".into() },
-                None if self.provider.drive == Drive::Observe => DriverView::Nobody { why: "drive: observe".into() },
-                None => DriverView::Nobody { why: "nobody holds the lease".into() },
+            None => match self.holder(cluster) {
+                None => DriverView::Unknown,
+                Some(Some(holder)) => DriverView::Elsewhere { holder },
+                Some(None) if lock(&self.twin).is_some() => DriverView::Nobody { why: "another row has the same cluster".into() },
+                Some(None) if self.provider.drive == Drive::Observe => DriverView::Nobody { why: "drive: observe".into() },
+                Some(None) => DriverView::Nobody { why: "nobody holds the lease".into() },
             },
         }
     }

@@ -21,8 +21,10 @@ use crate::kubernetes::contexts::{ContextError, Contexts, Row};
 use crate::runner::ports::Clock;
 use crate::runner::tally::Figures;
 
-/// Changes that arrive together are shown together.
+/// Between two views of the fleet.
 const GATHER: Duration = Duration::from_millis(25);
+/// Changes that arrive together are shown together.
+const TOGETHER: Duration = Duration::from_millis(2);
 /// In a storm of changes, making views takes at most one part in so many of a core, and one more.
 const REST: u32 = 4;
 const REFS_EVERY: Duration = Duration::from_secs(15);
@@ -293,12 +295,12 @@ async fn publish(roster: Arc<Roster>, refs: watch::Receiver<Refs>, changed: Arc<
         // It ends with the runtime, or by a panic in a view.
         let Ok(known) = looked.await else { return };
         views = known;
-        let gather = GATHER.max(begun.elapsed() * REST);
+        let rest = tokio::time::Instant::now() + GATHER.max(begun.elapsed() * REST);
         let (refs, mut problems) = refs.borrow().clone();
         problems.extend(roster.common.contexts.problem());
         out.send_replace(Arc::new(FleetView { contexts: views.iter().map(|(_, view)| Arc::clone(view)).collect(), refs, problems }));
         changed.notified().await;
-        tokio::time::sleep(gather).await;
+        tokio::time::sleep_until(rest.max(tokio::time::Instant::now() + TOGETHER)).await;
     }
 }
 

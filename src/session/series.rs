@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::Deserialize;
 
 use super::analyst::{measured_by, rendered, template_spec};
 use super::secrets;
@@ -17,8 +18,8 @@ use crate::domain::template::MetricTemplateSpec;
 use crate::domain::text::clean;
 use crate::engine::analysis::limits;
 use crate::kubernetes::cluster::Cluster;
-use crate::kubernetes::json::text;
 use crate::kubernetes::kinds::Kind;
+use crate::kubernetes::stored::{Course, Stored};
 use crate::metrics::catalogue::{self, Subject};
 use crate::metrics::prometheus::Source;
 use crate::metrics::{Check, providers};
@@ -46,22 +47,35 @@ impl Series {
     }
 }
 
+/// What is read of a Canary whose series are due.
+#[derive(Deserialize)]
+struct Asked {
+    spec: CanarySpec,
+    #[serde(default)]
+    status: Standing,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Standing {
+    phase: String,
+}
+
 /// Asks for every canary's series until the task is dropped: one query after the other, whatever the number of canaries.
 pub async fn run(inquiry: Inquiry, series: Arc<Series>, news: Arc<dyn Fn() + Send + Sync>) {
     let cluster = Arc::clone(&inquiry.cluster);
     let mut round = 0_u64;
     loop {
         let mut changed = false;
-        for canary in cluster.store.list(Kind::Canary) {
-            let key = CanaryKey::new(text(&canary, "/metadata/namespace"), text(&canary, "/metadata/name"));
-            let phase = text(&canary, "/status/phase");
+        let nobody = matches!(inquiry.source, Source::None);
+        let due = |canary: &Stored| {
+            let Course { flying, own_server } = canary.course();
+            (own_server || !nobody) && (flying || round.is_multiple_of(CALM))
+        };
+        for key in cluster.store.canaries_where(due) {
+            let Some(canary) = cluster.store.stored(Kind::Canary, &key.namespace, &key.name) else { continue };
+            let Ok(Asked { spec, status: Standing { phase } }) = canary.read::<Asked>() else { continue };
             let phase = Phase::ALL.into_iter().find(|p| p.word() == phase).unwrap_or(Phase::Unknown);
-            let flying = phase.is_in_flight();
-            let nobody = matches!(inquiry.source, Source::None) && text(&canary, "/spec/metricsServer").is_empty();
-            if !flying && (nobody || !round.is_multiple_of(CALM)) {
-                continue;
-            }
-            let Some(spec) = canary.get("spec").and_then(|s| serde_json::from_value::<CanarySpec>(s.clone()).ok()) else { continue };
             // Outside the analysis the canary has no pods; what users see then is the primary.
             let who = if phase.is_analysed() || phase == Phase::Promoting { Who::Canary } else { Who::Primary };
             let window = Window { end: cluster.clock.now(), step: STEP, points: POINTS };
