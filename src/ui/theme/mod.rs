@@ -17,7 +17,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
 
-pub use self::ascii::{is_wanted as ascii_is_wanted, to_ascii};
+pub use self::ascii::{is_wanted as ascii_is_wanted, text_to_ascii, to_ascii};
 pub use self::background::{Background, Heard, Listener, asks_background, background_query, hint as background_hint, parse_background};
 pub use self::colour::Colour;
 pub use self::file::{Files, LONGEST as LONGEST_FILE, Mistake};
