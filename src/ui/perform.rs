@@ -24,6 +24,7 @@ use super::update::interrupt;
 use super::{verbs, watched};
 use crate::session::command::Command;
 use crate::session::questions::Question;
+use crate::session::why::markdown;
 
 /// Does what an action says, on the screen where it works.
 pub(super) fn perform(model: &mut Model, action: &'static Action) -> Vec<Effect> {
@@ -82,11 +83,12 @@ pub(super) fn perform(model: &mut Model, action: &'static Action) -> Vec<Effect>
     Vec::new()
 }
 
-/// The name of what is under the cursor, or on the screen.
+/// The name of what is under the cursor, or on the screen; of reasons, the report of them all.
 fn copy(model: &mut Model) -> Vec<Effect> {
     let text = match &model.place.selection {
         Some(RowKey::Ref(name)) => Some(name.clone()),
         Some(RowKey::Event(_, _, message)) => Some(message.clone()),
+        Some(RowKey::Finding(_)) => model.explanation().map(markdown::report),
         Some(RowKey::Line(number)) => model.log.iter().find(|line| line.number == *number).map(|line| line.text.clone()),
         _ => model.target().map(ToString::to_string).or_else(|| model.context().map(|context| context.name.clone())),
     };
