@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn it_is_roff_that_every_reader_of_man_pages_knows() {
-        const MACROS: [&str; 9] = ["TH", "SH", "SS", "TP", "PP", "RS", "RE", "ie", "el"];
+        const MACROS: [&str; 11] = ["TH", "SH", "SS", "TP", "IP", "PP", "RS", "RE", "br", "ie", "el"];
         let page = of_this_program();
         let (mut deep, mut headed) = (0_i32, 0);
         for (number, line) in (1..).zip(page.lines()) {

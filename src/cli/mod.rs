@@ -67,7 +67,7 @@ struct Global {
     #[arg(long, global = true)]
     read_only: bool,
     /// Why: goes into events, verdicts and commit messages
-    #[arg(long, global = true, value_name = "TEXT", default_value = "")]
+    #[arg(long, global = true, value_name = "TEXT", default_value = "", hide_default_value = true)]
     reason: String,
     /// Say what would be done, and do nothing
     #[arg(long, global = true)]
