@@ -27,7 +27,10 @@ const EXIT_STATUS: &[(&str, &str)] = &[
 /// Variables that are read.
 const VARIABLES: &[(&str, &str)] = &[
     ("KUBECONFIG", "Kubeconfig files, with colons between them; --kubeconfig goes before it."),
-    ("XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME", "Where the folders below FILES are; else ~/.config, ~/.local/state and ~/.cache."),
+    (
+        "XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME",
+        "Where the folders named under FILES are; else ~/.config, ~/.local/state and ~/.cache.",
+    ),
     ("VISUAL, EDITOR", "The editor that shows objects; else vi."),
     ("NO_COLOR, CLICOLOR_FORCE, COLORTERM, TERM", "How much colour the terminal takes."),
     ("COLORFGBG", "Whether the terminal is dark or light, until it has answered itself."),
