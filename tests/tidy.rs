@@ -129,7 +129,7 @@ const CRATES: &[Word] = &[
         wall: Wall::Only(&["daemon", "simulation"]),
         way_out: "the daemon serves HTTP, and the simulation its clusters",
     },
-    Word { words: &["clap", "clap_complete"], wall: Wall::Only(&["cli"]), way_out: "take plain values as arguments" },
+    Word { words: &["clap", "clap_complete", "clap_mangen"], wall: Wall::Only(&["cli"]), way_out: "take plain values as arguments" },
     Word {
         words: &["directories"],
         wall: Wall::Only(&["config", "kubernetes"]),

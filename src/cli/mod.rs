@@ -9,6 +9,7 @@ mod console;
 mod crds;
 mod demo;
 mod login;
+mod man;
 mod output;
 mod plain;
 mod render;
@@ -66,7 +67,7 @@ struct Global {
     #[arg(long, global = true)]
     read_only: bool,
     /// Why: goes into events, verdicts and commit messages
-    #[arg(long, global = true, value_name = "TEXT", default_value = "")]
+    #[arg(long, global = true, value_name = "TEXT", default_value = "", hide_default_value = true)]
     reason: String,
     /// Say what would be done, and do nothing
     #[arg(long, global = true)]
@@ -83,7 +84,7 @@ struct Global {
     /// Address of the daemon's /healthz, /readyz and /metrics
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: String,
-    /// Print one frame of SCREEN (fleet, versions, gates, events, log, help, provider/CONTEXT, canary/… or why/CONTEXT/NAMESPACE/NAME) and exit
+    /// Print one frame of SCREEN (fleet, versions, gates, events, log, help, provider/CONTEXT, canary/TARGET or why/TARGET) and exit
     #[arg(long, value_name = "SCREEN")]
     snapshot: Option<String>,
     /// Print what changes as lines instead of drawing, until a signal; `-o json` for one object a line
@@ -184,6 +185,8 @@ enum Command {
     Replay(replay::Replay),
     /// Completions for a shell
     Completions { shell: clap_complete::Shell },
+    /// The man page, in roff
+    Man,
 }
 
 /// A command's failure: what to print and with which code to end.
@@ -278,6 +281,7 @@ async fn run(cli: Cli) -> Outcome {
             output::print(&String::from_utf8_lossy(&text));
             Ok(0)
         }
+        Some(Command::Man) => man::man(Cli::command()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The one table of actions. Keys, footer, help screen, prompt words and the README's table come from it.
+//! The one table of actions. Keys, footer, help screen, prompt words, the README's table and the man page come from it.
 
 use std::fmt::Write as _;
 

@@ -340,6 +340,7 @@ where
             }
             Effect::Title(text) if !surroundings.bare => self.host.name(&text).map_err(UiError::Terminal)?,
             Effect::Title(_) | Effect::Quit => {}
+            Effect::Progress(progress) => self.host.progress(progress, surroundings).map_err(UiError::Terminal)?,
             Effect::Mouse(take) => {
                 self.host.mouse(take && self.model.options.mouse && self.model.looks.mouse).map_err(UiError::Terminal)?;
             }

@@ -7,7 +7,8 @@ use crossterm::event::Event as Input;
 use ratatui::Terminal;
 use ratatui::backend::Backend;
 
-use super::sequences;
+use super::progress::Progress;
+use super::sequences::{self, Surroundings};
 
 /// Something that happened at the terminal.
 #[derive(Debug)]
@@ -46,6 +47,11 @@ pub(super) trait Host {
     /// Names the window until the terminal is given back, and again after the next [`Host::enter`].
     fn name(&mut self, title: &str) -> io::Result<()> {
         self.say(&sequences::title(title))
+    }
+
+    /// Shows how far it is until the terminal is given back, and again after the next [`Host::enter`].
+    fn progress(&mut self, progress: Progress, to: Surroundings) -> io::Result<()> {
+        self.say(&sequences::progress(progress, to))
     }
 
     /// Takes the mouse or leaves it, also after the next [`Host::enter`].

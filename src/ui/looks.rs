@@ -1,13 +1,16 @@
 //! What the user's settings make of the console: themes, keys, and a few switches; replaced while it runs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::keymap::Keymap;
+use super::actions::{ACTIONS, Id};
+use super::keymap::{Keymap, Wanted};
 use super::model::Model;
-use super::theme::{Background, Role, Theme};
+use super::theme::{Background, Kept, Role, Theme};
 
 /// How long the console stays armed after the last key, where nobody says otherwise.
 pub const ARM_FOR: Duration = Duration::from_mins(15);
@@ -61,6 +64,60 @@ impl Looks {
             }
         }
     }
+}
+
+/// What of the looks makes frames, as a recording holds it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Worn {
+    dark: Kept,
+    light: Kept,
+    /// The keys of every action.
+    keys: BTreeMap<String, Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ascii: Option<bool>,
+    /// Seconds.
+    arm_for: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    mistakes: Vec<String>,
+}
+
+impl Worn {
+    /// That of these looks.
+    #[must_use]
+    pub fn of(looks: &Looks) -> Self {
+        Self {
+            dark: Kept::of(looks.dark),
+            light: Kept::of(looks.light),
+            keys: looks.keymap.table().map(|(action, keys)| (action.word.to_string(), keys)).collect(),
+            ascii: looks.ascii,
+            arm_for: looks.arm_for.as_secs(),
+            mistakes: looks.mistakes.clone(),
+        }
+    }
+
+    /// Looks of which it is that. Keys of another version may not fit; then those of the preset are taken.
+    #[must_use]
+    pub fn looks(&self) -> Looks {
+        Looks {
+            dark: self.dark.theme(),
+            light: self.light.theme(),
+            keymap: keymap_of(&self.keys).unwrap_or_default(),
+            ascii: self.ascii,
+            arm_for: Duration::from_secs(self.arm_for),
+            mistakes: self.mistakes.clone(),
+            ..Looks::default()
+        }
+    }
+}
+
+/// The key map in which actions have these keys; none where they do not fit this version. Actions that are not there
+/// any more, and the one whose keys are nobody's to change, are passed over.
+#[must_use]
+pub fn keymap_of(keys: &BTreeMap<String, Vec<String>>) -> Option<Keymap> {
+    let can_be_bound = |word: &str| ACTIONS.iter().any(|action| action.word == word && action.id != Id::Interrupt);
+    let bind = keys.iter().filter(|(word, _)| can_be_bound(word)).map(|(word, keys)| (word.clone(), keys.clone())).collect();
+    Keymap::build(&Wanted { bind, ..Wanted::default() }).ok()
 }
 
 /// Looks that never change.

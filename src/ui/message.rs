@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::hits::Hit;
 use super::keymap::Key;
 use super::looks::Looks;
+use super::progress::Progress;
 use super::theme::Background;
 use crate::session::command::{Command, Outcome};
 use crate::session::questions::{Answer, Question};
@@ -144,6 +145,8 @@ pub enum Effect {
     },
     /// Name the window; the name that it had comes back when the console leaves.
     Title(String),
+    /// Show in the tab or the task bar how far it is; nothing is shown there while the console is away.
+    Progress(Progress),
     /// Take the mouse, or leave it to the terminal so that text can be selected.
     Mouse(bool),
     /// Stop this process until the shell it was started from continues it.

@@ -33,6 +33,7 @@ mod perform;
 pub mod picture;
 pub mod place;
 mod player;
+pub mod progress;
 pub mod record;
 pub mod replay;
 pub mod rows;
@@ -43,6 +44,7 @@ mod terminal;
 #[cfg(test)]
 mod tests;
 pub mod theme;
+pub mod title;
 pub mod update;
 pub mod verbs;
 pub mod view;

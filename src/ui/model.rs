@@ -14,6 +14,7 @@ use super::looks::Looks;
 use super::orders::{Delayed, Undo};
 use super::overlays::Overlay;
 use super::place::{Place, Sort};
+use super::progress::Progress;
 use super::rows::filter::Filter;
 use super::rows::{self, Row, RowKey};
 use super::screens::fleet;
@@ -124,6 +125,14 @@ pub struct Model {
     pub early: Vec<Outcome>,
     /// The number of the last confirmation.
     pub batch: u64,
+    /// Targets of the confirmations that went out since something was under way, by their numbers.
+    pub under_way: BTreeMap<u64, usize>,
+    /// How far that is, as the terminal was told last.
+    pub progress: Progress,
+    /// The fleet was seen, if only as one without contexts.
+    pub seen: bool,
+    /// What the window was called last.
+    pub title: String,
     /// What is confirmed and still waits to go out, so that it can be taken back.
     pub delayed: Vec<Delayed>,
     /// What `z` would undo of what went out.
@@ -179,6 +188,10 @@ impl Model {
             sent: VecDeque::new(),
             early: Vec::new(),
             batch: 0,
+            under_way: BTreeMap::new(),
+            progress: Progress::None,
+            seen: false,
+            title: String::new(),
             delayed: Vec::new(),
             undo: None,
             watched: BTreeMap::new(),
@@ -322,7 +335,8 @@ impl Model {
     /// Notes that a command went out under a number.
     pub fn note_sent(&mut self, id: u64, label: String, batch: u64) {
         self.sent.push_back((id, Sent { label, batch, at: self.now, outcomes: BTreeMap::new() }));
-        if self.sent.len() > REMEMBERED {
+        // Those of one confirmation are counted together.
+        if self.sent.len() > REMEMBERED && self.sent.front().is_some_and(|(_, first)| first.batch != batch) {
             self.sent.pop_front();
         }
     }

@@ -11,6 +11,7 @@ use super::rows::filter::Filter;
 use super::screens::{self, fleet, gates};
 use super::theme::Role;
 use super::widgets::glyph::State;
+use crate::session::why::Proof;
 
 /// Rows of a page of the present screen.
 pub(super) fn page(model: &Model) -> isize {
@@ -46,7 +47,25 @@ pub(super) fn open(model: &mut Model) {
             go(model, Address::Fleet);
             model.place = Place { filter: Filter::new(format!("ref={name}")), ..Place::default() };
         }
-        RowKey::Finding(_) | RowKey::Line(_) => {}
+        RowKey::Finding(at) => {
+            if let Some(address) = evidence(model, at) {
+                go(model, address);
+            }
+        }
+        RowKey::Line(_) => {}
+    }
+}
+
+/// Where the first evidence of a reason is shown; what stands on the screen of reasons itself leads to its canary.
+fn evidence(model: &Model, at: usize) -> Option<Address> {
+    let of = model.explanation()?;
+    let canary = |target: &str| target.parse().ok().map(Address::Canary);
+    match of.findings.get(at)?.evidence.first() {
+        Some(Proof::Twin { target }) => canary(target),
+        Some(Proof::TwinChanges) => canary(&of.twin_difference.as_ref()?.target),
+        Some(Proof::Sync) => Some(Address::Versions),
+        Some(Proof::Link) => model.address.context().map(|context| Address::Provider(context.to_string())),
+        _ => canary(&of.target),
     }
 }
 

@@ -9,7 +9,7 @@ use super::model::{Model, Sent};
 use super::overlays::Overlay;
 use super::overlays::confirm::Confirm;
 use super::theme::Role;
-use super::{screens, verbs};
+use super::{progress, screens, verbs};
 use crate::domain::intent::Verb;
 use crate::domain::target::Target;
 use crate::session::command::{Command, Outcome, OutcomeState};
@@ -139,6 +139,7 @@ fn send(model: &mut Model, label: &str, orders: Vec<Order>) -> Vec<Effect> {
         toast.until = None;
     }
     let batch = model.batch;
+    progress::begin(model, batch, &orders);
     orders.into_iter().map(|Order { label, command }| Effect::Send { command, label, batch }).collect()
 }
 

@@ -24,6 +24,7 @@ use super::update::interrupt;
 use super::{verbs, watched};
 use crate::session::command::Command;
 use crate::session::questions::Question;
+use crate::session::why::markdown;
 
 /// Does what an action says, on the screen where it works.
 pub(super) fn perform(model: &mut Model, action: &'static Action) -> Vec<Effect> {
@@ -82,11 +83,12 @@ pub(super) fn perform(model: &mut Model, action: &'static Action) -> Vec<Effect>
     Vec::new()
 }
 
-/// The name of what is under the cursor, or on the screen.
+/// The name of what is under the cursor, or on the screen; of reasons, the report of them all.
 fn copy(model: &mut Model) -> Vec<Effect> {
     let text = match &model.place.selection {
         Some(RowKey::Ref(name)) => Some(name.clone()),
         Some(RowKey::Event(_, _, message)) => Some(message.clone()),
+        Some(RowKey::Finding(_)) => model.explanation().map(markdown::report),
         Some(RowKey::Line(number)) => model.log.iter().find(|line| line.number == *number).map(|line| line.text.clone()),
         _ => model.target().map(ToString::to_string).or_else(|| model.context().map(|context| context.name.clone())),
     };
@@ -165,8 +167,8 @@ pub(super) fn armed_until(model: &Model) -> jiff::Timestamp {
 }
 
 fn arm(model: &mut Model) {
-    if model.options.read_only {
-        model.say(Role::Bad, "started read-only: this console cannot be armed");
+    if let Err(why) = verbs::offered(model, Id::Arm) {
+        model.say(Role::Bad, why);
     } else if model.armed() {
         model.armed_until = None;
         let waiting = std::mem::take(&mut model.delayed).len();
@@ -179,12 +181,8 @@ fn arm(model: &mut Model) {
 
 /// Whether verbs may be asked for; says why not.
 fn ready(model: &mut Model) -> bool {
-    if model.options.read_only {
-        model.say(Role::Warn, "started read-only: no verb can be sent");
-        return false;
-    }
-    if !model.armed() {
-        model.say(Role::Warn, orders::read_only(model));
+    if let Err(why) = verbs::ready(model) {
+        model.say(Role::Warn, why);
         return false;
     }
     true
@@ -219,22 +217,16 @@ fn ask(model: &mut Model, id: Id) {
 
 /// Asks about every marked canary at once.
 fn ask_many(model: &mut Model, id: Id) {
-    if !ready(model) {
-        return;
+    match verbs::offered(model, id) {
+        Ok(()) => model.overlay = Some(Overlay::Confirm(Confirm::many(Many::marked(model, id)))),
+        Err(why) => model.say(Role::Warn, why),
     }
-    let many = Many::marked(model, id);
-    if many.each.is_empty() {
-        let why = many.left_out.first().map_or_else(String::new, |(target, why)| format!("{target}: {why}"));
-        model.say(Role::Warn, format!("none of the marked canaries takes it; {why}"));
-        return;
-    }
-    model.overlay = Some(Overlay::Confirm(Confirm::many(many)));
 }
 
 /// Asks whether everything in flight is to be aborted. Needs no arming: what is to be typed says more.
 fn stop(model: &mut Model) {
-    if model.options.read_only {
-        model.say(Role::Warn, "started read-only: no verb can be sent");
+    if let Err(why) = verbs::offered(model, Id::Stop) {
+        model.say(Role::Warn, why);
         return;
     }
     let many = Many::in_flight(model);

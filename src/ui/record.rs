@@ -4,16 +4,20 @@
 //! `pilothouse replay` shows them without any cluster. The file:
 //!
 //! ```text
-//! {"pilothouse":"recording","version":1,"program":"0.1.0","at":TIME,"columns":120,"rows":36,"options":{…}}
+//! {"pilothouse":"recording","version":2,"program":"0.1.0","at":TIME,"columns":120,"rows":36,"options":{…}}
 //! {"at":TIME,"event":{"key":{"code":{"char":"j"},"ctrl":false}}}
 //! {"at":TIME,"event":{"view":{"names":["eks"],"rest":{…},"whole":{"eks":{…}},"patches":{}}}}
+//! {"at":TIME,"event":{"log":{"first":1,"lines":[{…}]}}}
 //! {"at":TIME,"event":{"end":"left"}}
 //! ```
 //!
 //! A view is what changed since the view before: `names` is the order of its contexts; `rest`, where it
 //! changed, everything beside the contexts; `whole` contexts that are new, `patches` the JSON patches of
-//! those that changed. The other events are those of [`Event`]. The last line is `end`; a file without
-//! one was cut off. A file grows to [`MOST`] bytes at most, and only its owner may read it.
+//! those that changed. A log is the lines that are new, and the number of the first that is still there. Objects that
+//! went to an editor are named, and their text is left out. The other events are those of [`Event`]. The last line is
+//! `end`; a file without one was cut off. A file grows to [`MOST`] bytes at most, and only its owner may read it.
+//!
+//! Version 1 knows no log, no looks and no objects: it is played in the theme of whoever looks on.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -29,12 +33,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::keymap::{Key, Keymap, Wanted};
-use super::looks::fixed;
+use super::keymap::Key;
+use super::looks::{self, Looks, Worn, fixed};
 use super::message::{Event, Message, Mouse};
-use super::{Colour, Options};
+use super::{Background, Colour, Options};
 use crate::session::command::Outcome;
-use crate::session::questions::Answer;
+use crate::session::questions::{Answer, LogLine};
 use crate::session::view::{ContextView, FleetView};
 
 /// Bytes of a file.
@@ -44,7 +48,7 @@ const PASTE: usize = 64 << 10;
 /// Messages that wait for a slow disk.
 const WAITING: usize = 20_000;
 /// The format that this program writes.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// The first line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -69,9 +73,14 @@ pub(super) struct Start {
     colour: Colour,
     /// Seconds.
     arm_for: u64,
-    /// The keys of every action.
-    #[serde(default)]
+    /// The keys of every action, as version 1 has them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     keys: BTreeMap<String, Vec<String>>,
+    /// Themes, keys and switches, since version 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    looks: Option<Worn>,
+    #[serde(default)]
+    background: Background,
 }
 
 impl Start {
@@ -82,20 +91,21 @@ impl Start {
             ascii: options.ascii,
             colour: options.colour,
             arm_for: options.arm_for.as_secs(),
-            keys: options.looks.borrow().keymap.table().map(|(action, keys)| (action.word.to_string(), keys)).collect(),
+            keys: BTreeMap::new(),
+            looks: Some(Worn::of(&options.looks.borrow())),
+            background: options.background,
         }
     }
 
     /// The options of the console that was recorded, over those of this one.
     pub(super) fn over(&self, options: Options) -> Options {
-        let mut looks = options.looks.borrow().as_ref().clone();
-        let bind = self.keys.clone().into_iter().collect();
-        // Keys of another version may not fit; the others are played all the same.
-        if let Ok(keymap) = Keymap::build(&Wanted { bind, ..Wanted::default() }) {
-            looks.keymap = keymap;
-        }
+        let (looks, background) = match &self.looks {
+            Some(worn) => (worn.looks(), self.background),
+            None => (self.looks_of_the_first_version(&options), options.background),
+        };
         Options {
             looks: fixed(looks),
+            background,
             read_only: self.read_only,
             contexts: self.contexts.clone(),
             ascii: self.ascii,
@@ -103,6 +113,16 @@ impl Start {
             arm_for: Duration::from_secs(self.arm_for),
             ..options
         }
+    }
+
+    /// Those of this console with the keys of the other one.
+    fn looks_of_the_first_version(&self, options: &Options) -> Looks {
+        let mut looks = options.looks.borrow().as_ref().clone();
+        // Keys of another version may not fit; the others are played all the same.
+        if let Some(keymap) = looks::keymap_of(&self.keys) {
+            looks.keymap = keymap;
+        }
+        looks
     }
 }
 
@@ -130,6 +150,9 @@ pub(super) enum Recorded {
         batch: u64,
     },
     Answer(Answer),
+    Log(Lines),
+    Looks(Box<Worn>),
+    Background(Background),
     Told {
         ok: bool,
         text: String,
@@ -160,9 +183,18 @@ pub(super) struct Change {
     patches: BTreeMap<String, json_patch::Patch>,
 }
 
-/// The fleet as the lines so far tell it; the same on both ends of a file.
+/// What changed of the log.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Lines {
+    /// The number of the oldest line that is still there.
+    first: u64,
+    lines: Vec<LogLine>,
+}
+
+/// Fleet and log as the lines so far tell them; the same on both ends of a file.
 #[derive(Debug, Default)]
 pub(super) struct Told {
+    log: Vec<LogLine>,
     contexts: BTreeMap<String, (Value, Arc<ContextView>)>,
     rest: Value,
     rest_view: FleetView,
@@ -200,6 +232,22 @@ impl Told {
         Ok(change)
     }
 
+    /// What the log has that was not told yet.
+    fn lines(&mut self, log: Vec<LogLine>) -> Lines {
+        let told = self.log.last().map_or(0, |line| line.number);
+        let first = log.first().map_or(u64::MAX, |line| line.number);
+        let lines = log.iter().filter(|line| line.number > told).cloned().collect();
+        self.log = log;
+        Lines { first, lines }
+    }
+
+    /// The log after a change.
+    fn read_on(&mut self, change: Lines) -> Vec<LogLine> {
+        self.log.retain(|line| line.number >= change.first);
+        self.log.extend(change.lines);
+        self.log.clone()
+    }
+
     /// The fleet after a change, or what is wrong with it.
     pub(super) fn take(&mut self, change: Change) -> Result<FleetView, String> {
         if let Some(rest) = change.rest {
@@ -226,11 +274,14 @@ impl Told {
 }
 
 impl Recorded {
-    fn of(event: Event, told: &mut Told) -> serde_json::Result<Option<Self>> {
-        Ok(Some(match event {
+    fn of(event: Event, told: &mut Told) -> serde_json::Result<Self> {
+        Ok(match event {
             Event::Key(key) => Self::Key(key),
-            // The log is a file of its own, and says the same again with every line; objects go to an editor.
-            Event::Answer(Answer::Log(_) | Answer::Object { .. }) | Event::Looks(_) | Event::Background(_) => return Ok(None),
+            Event::Answer(Answer::Log(log)) => Self::Log(told.lines(log)),
+            // No frame shows the text, and an editor was shown it only once.
+            Event::Answer(Answer::Object { target, yaml }) => Self::Answer(Answer::Object { target, yaml: yaml.map(|_| String::new()) }),
+            Event::Looks(looks) => Self::Looks(Box::new(Worn::of(&looks))),
+            Event::Background(background) => Self::Background(background),
             Event::Answer(answer) => Self::Answer(answer),
             Event::Paste(mut text) => {
                 text.truncate(text.floor_char_boundary(PASTE));
@@ -246,7 +297,7 @@ impl Recorded {
             Event::Broke { report } => Self::Broke { report },
             Event::Ended => Self::Ended,
             Event::Tick => Self::Tick,
-        }))
+        })
     }
 
     /// The event, or `None` for the end.
@@ -254,6 +305,9 @@ impl Recorded {
         Ok(Some(match self {
             Self::Key(key) => Event::Key(key),
             Self::Answer(answer) => Event::Answer(answer),
+            Self::Log(lines) => Event::Answer(Answer::Log(told.read_on(lines))),
+            Self::Looks(worn) => Event::Looks(Arc::new(worn.looks())),
+            Self::Background(background) => Event::Background(background),
             Self::Paste(text) => Event::Paste(text),
             Self::Mouse(mouse) => Event::Mouse(mouse),
             Self::Resize(width, height) => Event::Resize(width, height),
@@ -338,7 +392,7 @@ fn write(to: File, header: &Header, messages: &mpsc::Receiver<Message>, waiting:
     while let Ok(message) = messages.recv() {
         waiting.fetch_sub(1, Ordering::Relaxed);
         last = message.at;
-        let Some(event) = Recorded::of(message.event, &mut told)? else { continue };
+        let event = Recorded::of(message.event, &mut told)?;
         length += put(&mut out, &Line { at: message.at, event })?;
         if length > MOST {
             put(&mut out, &Line { at: last, event: Recorded::End("full".into()) })?;
@@ -359,4 +413,24 @@ fn put(out: &mut impl Write, line: &impl Serialize) -> io::Result<u64> {
     text.push('\n');
     out.write_all(text.as_bytes())?;
     Ok(u64::try_from(text.len()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::questions::LogLevel;
+
+    #[test]
+    fn a_log_is_told_once_and_read_as_a_whole() {
+        let line = |number| LogLine { number, at: Timestamp::UNIX_EPOCH, level: LogLevel::Info, from: "here".into(), text: "said".into() };
+        let (mut told, mut read, mut lengths) = (Told::default(), Told::default(), Vec::new());
+        for (from, to) in [(1, 4), (1, 4), (2, 7), (9, 12), (12, 12), (13, 14)] {
+            let log: Vec<LogLine> = (from..to).map(line).collect();
+            let text = serde_json::to_string(&told.lines(log.clone())).expect("JSON");
+            let change: Lines = serde_json::from_str(&text).expect("a change");
+            lengths.push(change.lines.len());
+            assert_eq!(read.read_on(change), log, "{from}..{to}");
+        }
+        assert_eq!(lengths, [3, 0, 3, 3, 0, 1]);
+    }
 }

@@ -1,4 +1,4 @@
-//! What is said to the terminal beside frames: clipboard, notifications, the title, the mouse.
+//! What is said to the terminal beside frames: clipboard, notifications, the title, progress, the mouse.
 //!
 //! Only sequences that a terminal which does not know them swallows. Texts are cleaned before they
 //! go into one: a name of a cluster never becomes a command to the terminal.
@@ -6,6 +6,7 @@
 use crossterm::Command as _;
 use crossterm::clipboard::CopyToClipboard;
 
+use super::progress::Progress;
 use crate::domain::text::clean;
 
 /// Bytes that terminals take into the clipboard at once: 100 000 as base64, less its head.
@@ -49,10 +50,12 @@ pub struct Surroundings {
     pub bare: bool,
     /// It shows both kinds of notification, so that one is enough.
     pub shows_both: bool,
+    /// It shows progress; others take that for a notification.
+    pub shows_progress: bool,
 }
 
 impl Surroundings {
-    /// Reads `TMUX`, `STY`, `TERM` and `TERM_PROGRAM`.
+    /// Reads `TMUX`, `STY`, `TERM`, `TERM_PROGRAM`, and by what terminals are known inside of a multiplexer, too.
     pub fn detect(variable: impl Fn(&str) -> Option<String>) -> Self {
         let of = |name: &str| variable(name).unwrap_or_default();
         let term = of("TERM");
@@ -64,11 +67,13 @@ impl Surroundings {
             Multiplexer::None
         };
         let program = of("TERM_PROGRAM").to_lowercase();
-        let both = ["wezterm", "ghostty", "kitty"];
+        let is_one_of = |names: &[&str]| names.iter().any(|name| program.contains(name) || term.contains(name));
+        let marks = ["WT_SESSION", "WEZTERM_PANE", "GHOSTTY_RESOURCES_DIR", "VTE_VERSION"];
         Self {
             multiplexer,
             bare: term == "linux" || term == "dumb",
-            shows_both: both.iter().any(|name| program.contains(name) || term.contains(name)) || term.starts_with("foot"),
+            shows_both: is_one_of(&["wezterm", "ghostty", "kitty"]) || term.starts_with("foot"),
+            shows_progress: is_one_of(&["wezterm", "ghostty"]) || of("ConEmuANSI") == "ON" || marks.iter().any(|name| !of(name).is_empty()),
         }
     }
 
@@ -140,6 +145,21 @@ pub fn title(text: &str) -> String {
     format!("\x1b]2;{}\x07", clean(text))
 }
 
+/// What shows how far it is: OSC 9;4. Empty where the terminal does not know it.
+#[must_use]
+pub fn progress(progress: Progress, to: Surroundings) -> String {
+    if to.bare || !to.shows_progress {
+        return String::new();
+    }
+    let (state, percent) = match progress {
+        Progress::None => (0, 0),
+        Progress::Percent(percent) => (1, percent.min(100)),
+        Progress::Error(percent) => (2, percent.min(100)),
+        Progress::Indeterminate => (3, 0),
+    };
+    to.through(&format!("\x1b]9;4;{state};{percent}\x07"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,6 +178,31 @@ mod tests {
         assert_eq!(of(&[("TERM", "screen")]).multiplexer, Multiplexer::Screen);
         assert!(of(&[("TERM", "linux")]).bare && of(&[("TERM", "foot")]).shows_both);
         assert!(of(&[("TERM", "xterm"), ("TERM_PROGRAM", "WezTerm")]).shows_both);
+        for known in
+            [("WT_SESSION", "1b2c"), ("ConEmuANSI", "ON"), ("TERM", "xterm-ghostty"), ("TERM_PROGRAM", "WezTerm"), ("VTE_VERSION", "8000")]
+        {
+            let surroundings = Surroundings::detect(|name| (name == known.0).then(|| known.1.to_string()));
+            assert!(surroundings.shows_progress, "{known:?}");
+        }
+        assert!(of(&[("TMUX", "/tmp/tmux-0/default,1,0"), ("GHOSTTY_RESOURCES_DIR", "/usr/share/ghostty")]).shows_progress);
+        assert!(!of(&[("TERM", "xterm-kitty"), ("ConEmuANSI", "OFF")]).shows_progress, "it would be a notification there");
+    }
+
+    #[test]
+    fn progress_has_four_states_and_takes_the_way_of_the_multiplexer() {
+        let shown = Surroundings { shows_progress: true, ..Surroundings::default() };
+        let said = |of: Progress| progress(of, shown);
+        assert_eq!(said(Progress::None), "\x1b]9;4;0;0\x07");
+        assert_eq!(said(Progress::Percent(42)), "\x1b]9;4;1;42\x07");
+        assert_eq!(said(Progress::Error(85)), "\x1b]9;4;2;85\x07");
+        assert_eq!(said(Progress::Indeterminate), "\x1b]9;4;3;0\x07");
+        assert_eq!(said(Progress::Percent(250)), "\x1b]9;4;1;100\x07");
+        let in_tmux = Surroundings { multiplexer: Multiplexer::Tmux, ..shown };
+        assert_eq!(progress(Progress::Percent(7), in_tmux), "\x1bPtmux;\x1b\x1b]9;4;1;7\x07\x1b\\");
+        let in_screen = Surroundings { multiplexer: Multiplexer::Screen, ..shown };
+        assert_eq!(progress(Progress::Percent(7), in_screen), "\x1bP\x1b]9;4;1;7\x07\x1b\\");
+        assert_eq!(progress(Progress::Percent(7), Surroundings { bare: true, ..shown }), "");
+        assert_eq!(progress(Progress::Percent(7), Surroundings::default()), "");
     }
 
     #[test]

@@ -22,7 +22,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
 use super::host::{Happening, Host};
-use super::sequences::{FRAME_BEGINS, FRAME_ENDS, MOUSE_OFF, MOUSE_ON, PASTE_OFF, PASTE_ON, TITLE_BACK, TITLE_KEPT};
+use super::progress::Progress;
+use super::sequences::{FRAME_BEGINS, FRAME_ENDS, MOUSE_OFF, MOUSE_ON, PASTE_OFF, PASTE_ON, Surroundings, TITLE_BACK, TITLE_KEPT};
 use super::{Crash, Options, sequences, view};
 
 const ALTERNATE: &str = "\x1b[?1049h\x1b[?25l";
@@ -114,6 +115,8 @@ pub(super) struct Screen {
     found: Option<Termios>,
     mouse: bool,
     title: Option<String>,
+    progress: Progress,
+    surroundings: Surroundings,
     guard: Arc<Guard>,
 }
 
@@ -128,6 +131,10 @@ pub(super) struct Guard {
     out: Out,
     /// The window has our name.
     named: AtomicBool,
+    /// Progress of ours is shown.
+    busy: AtomicBool,
+    /// What shows no progress any more.
+    calm: String,
     last: Mutex<Buffer>,
     reports: Mutex<Vec<String>>,
     news: Notify,
@@ -156,11 +163,12 @@ impl Guard {
             return Ok(());
         }
         let title = if self.named.swap(false, Ordering::SeqCst) { TITLE_BACK } else { "" };
+        let progress = if self.busy.swap(false, Ordering::SeqCst) { self.calm.as_str() } else { "" };
         let raw = disable_raw_mode();
         self.out.with(|held| {
             held.holding = false;
             held.bytes.clear();
-            let all = format!("{FRAME_ENDS}{MOUSE_OFF}{PASTE_OFF}{title}{OWN}");
+            let all = format!("{FRAME_ENDS}{MOUSE_OFF}{PASTE_OFF}{progress}{title}{OWN}");
             held.bytes.extend_from_slice(all.as_bytes());
             held.go()
         })?;
@@ -202,6 +210,8 @@ impl Screen {
             crash: options.crash.clone(),
             out: out.clone(),
             named: AtomicBool::new(false),
+            busy: AtomicBool::new(false),
+            calm: sequences::progress(Progress::None, options.surroundings),
             last: Mutex::new(Buffer::empty(ratatui::layout::Rect::ZERO)),
             reports: Mutex::new(Vec::new()),
             news: Notify::new(),
@@ -215,6 +225,8 @@ impl Screen {
             found: tcgetattr(io::stdin()).ok(),
             mouse: options.mouse,
             title: None,
+            progress: Progress::None,
+            surroundings: options.surroundings,
             guard: Arc::clone(&guard),
         };
         let otherwise = std::panic::take_hook();
@@ -228,6 +240,11 @@ impl Screen {
         Arc::clone(&self.guard)
     }
 
+    /// Whether no other program has the terminal.
+    fn is_ours(&self) -> bool {
+        self.guard.entered.load(Ordering::SeqCst)
+    }
+
     fn take(&mut self) -> io::Result<()> {
         enable_raw_mode()?;
         self.guard.entered.store(true, Ordering::SeqCst);
@@ -236,6 +253,9 @@ impl Screen {
         self.out.flush()?;
         if let Some(title) = self.title.clone() {
             self.name(&title)?;
+        }
+        if self.progress != Progress::None {
+            self.progress(self.progress, self.surroundings)?;
         }
         self.input = Some(EventStream::new());
         Ok(())
@@ -281,8 +301,20 @@ impl Host for Screen {
 
     fn name(&mut self, title: &str) -> io::Result<()> {
         self.title = Some(title.to_string());
+        if !self.is_ours() {
+            return Ok(());
+        }
         let kept = if self.guard.named.swap(true, Ordering::SeqCst) { "" } else { TITLE_KEPT };
         self.say(&format!("{kept}{}", sequences::title(title)))
+    }
+
+    fn progress(&mut self, progress: Progress, to: Surroundings) -> io::Result<()> {
+        (self.progress, self.surroundings) = (progress, to);
+        if !self.is_ours() {
+            return Ok(());
+        }
+        self.guard.busy.store(progress != Progress::None, Ordering::SeqCst);
+        self.say(&sequences::progress(progress, to))
     }
 
     fn mouse(&mut self, take: bool) -> io::Result<()> {

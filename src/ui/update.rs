@@ -16,7 +16,7 @@ use super::overlays::{Overlay, Step};
 use super::rows::RowKey;
 use super::rows::filter::Filter;
 use super::theme::Role;
-use super::{orders, perform, watched};
+use super::{orders, perform, progress, title, watched};
 use crate::session::command::{Command, Outcome};
 use crate::session::questions::{Answer, Question};
 
@@ -55,6 +55,7 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
         Event::View(view) => {
             model.digests.take(&view);
             model.view = view;
+            model.seen = true;
             close_if_moved(model);
             let mut effects = watched::look(model);
             effects.extend(explain_again(model));
@@ -95,6 +96,8 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
         effects.extend(asks(&model.address).map(Effect::Ask));
     }
     effects.extend(foresee(model));
+    effects.extend(title::renamed(model));
+    effects.extend(progress::moved(model));
     effects
 }
 

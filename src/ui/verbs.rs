@@ -3,7 +3,9 @@
 use super::actions::Id;
 use super::attention;
 use super::model::Model;
+use super::orders;
 use super::overlays::bump;
+use super::overlays::many::Many;
 use super::widgets::glyph::State;
 use super::widgets::text::as_of;
 use crate::domain::intent::Verb;
@@ -29,6 +31,43 @@ pub const fn verb_of(id: Id, canary: &CanaryView) -> Option<Verb> {
 #[must_use]
 pub const fn writes(id: Id) -> bool {
     matches!(id, Id::Promote | Id::Pause | Id::Abort | Id::Retry | Id::Approve | Id::Reject | Id::Bump | Id::Sync)
+}
+
+/// Whether verbs can be sent at all.
+///
+/// # Errors
+/// A sentence for the operator, with the key that changes it where one does.
+pub fn ready(model: &Model) -> Result<(), String> {
+    if model.options.read_only {
+        return Err("started read-only: no verb can be sent".into());
+    }
+    if model.armed() { Ok(()) } else { Err(orders::read_only(model)) }
+}
+
+/// Whether the key of the action would lead to something here and now.
+///
+/// # Errors
+/// The sentence that the key would be answered with.
+pub fn offered(model: &Model, id: Id) -> Result<(), String> {
+    match id {
+        Id::Arm if model.options.read_only => Err("started read-only: this console cannot be armed".into()),
+        // Stopping the line asks for more than arming does.
+        Id::Stop if model.options.read_only => ready(model),
+        _ if writes(id) => {
+            ready(model)?;
+            if id != Id::Sync && id != Id::Bump && model.marked_targets().len() > 1 { of_marked(model, id) } else { possible(model, id) }
+        }
+        _ => Ok(()),
+    }
+}
+
+fn of_marked(model: &Model, id: Id) -> Result<(), String> {
+    let many = Many::marked(model, id);
+    if !many.each.is_empty() {
+        return Ok(());
+    }
+    let why = many.left_out.first().map_or_else(String::new, |(target, why)| format!("{target}: {why}"));
+    Err(format!("none of the marked canaries takes it; {why}"))
 }
 
 /// Whether the action can be done on what is selected, armed or not.

@@ -13,7 +13,7 @@ use super::address::Address;
 use super::hits::Hits;
 use super::message::{Event, Message};
 use super::model::Model;
-use super::screens::{canary, chrome, compact, events, fleet, gates, help, log, provider, versions, why};
+use super::screens::{canary, chord, chrome, compact, events, fleet, gates, help, log, provider, versions, why};
 use super::theme::{self, Role};
 use super::update::update;
 use super::widgets::text::{cut, width};
@@ -55,6 +55,7 @@ pub fn draw_with(frame: &mut Frame<'_>, model: &Model, hits: &mut Hits) {
     }
     frame.render_widget(chrome::status(model, columns, quiet(model, columns)), status);
     frame.render_widget(chrome::footer(model, columns, bottom, hits), bottom);
+    chord::draw(frame, model, body);
     overlays::draw(frame, model);
     model.theme().paint(frame.buffer_mut());
     if model.ascii() {

@@ -169,14 +169,14 @@ impl Keymap {
         if prefix { Meaning::Prefix } else { Meaning::Nothing }
     }
 
-    /// The actions that a prefix leads to, each with its next key.
+    /// The actions that a prefix leads to, each with the keys that are left to press.
     #[must_use]
-    pub fn continuations(&self, screen: Screen, pressed: &[Key]) -> Vec<(Key, &'static Action)> {
+    pub fn continuations(&self, screen: Screen, pressed: &[Key]) -> Vec<(String, &'static Action)> {
         let mut out = Vec::new();
         for (action, sequences) in self.on(screen) {
             for keys in sequences {
                 if keys.len() > pressed.len() && keys.starts_with(pressed) {
-                    out.push((keys[pressed.len()], *action));
+                    out.push((show_sequence(&keys[pressed.len()..]), *action));
                 }
             }
         }

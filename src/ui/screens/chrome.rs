@@ -3,13 +3,14 @@
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::spread;
+use super::{chord, spread};
 use crate::domain::intent::Verb;
 use crate::session::view::Link;
 use crate::ui::actions::{ACTIONS, Action, Group, Id};
 use crate::ui::address::Address;
 use crate::ui::attention;
 use crate::ui::hits::{Hit, Hits};
+use crate::ui::keymap::show_sequence;
 use crate::ui::model::Model;
 use crate::ui::theme::Role;
 use crate::ui::verbs;
@@ -133,7 +134,8 @@ pub fn counters(model: &Model, columns: usize) -> Line<'static> {
     if full.width() > columns + 1 { line(&present, &|state| state.glyph().to_string(), " ") } else { full }
 }
 
-/// The line above the footer: news, a half-typed sequence, the filter being typed, or `quiet`.
+/// The line above the footer: news, a half-typed sequence where there is no room for its box, the filter being typed,
+/// or `quiet`.
 #[must_use]
 pub fn status(model: &Model, columns: usize, quiet: Line<'static>) -> Line<'static> {
     let theme = model.theme();
@@ -147,11 +149,10 @@ pub fn status(model: &Model, columns: usize, quiet: Line<'static>) -> Line<'stat
             },
         ]);
     }
-    if !model.pressed.is_empty() {
-        let typed: Vec<String> = model.pressed.iter().map(ToString::to_string).collect();
-        let mut spans = vec![Span::styled(format!(" {} … ", typed.join(" ")), theme.style(Role::Key))];
-        for (key, action) in model.keymap.continuations(model.address.screen(), &model.pressed) {
-            spans.push(Span::styled(key.to_string(), theme.style(Role::Key)));
+    if !model.pressed.is_empty() && !chord::has_box(model) {
+        let mut spans = vec![Span::styled(format!(" {} … ", show_sequence(&model.pressed)), theme.style(Role::Key))];
+        for (keys, action) in model.keymap.continuations(model.address.screen(), &model.pressed) {
+            spans.push(Span::styled(keys, theme.style(Role::Key)));
             spans.push(Span::styled(format!(" {} ({})   ", action.title, action.help), theme.style(Role::Text)));
         }
         return Line::from(spans);

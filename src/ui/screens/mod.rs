@@ -4,6 +4,7 @@
 //! does not hold. Read `fleet.rs` first.
 
 pub mod canary;
+pub mod chord;
 pub mod chrome;
 pub mod compact;
 pub mod events;

@@ -21,6 +21,7 @@ use crate::ui::address::Address;
 use crate::ui::keymap::Key;
 use crate::ui::message::{Effect, Event, Message};
 use crate::ui::model::Model;
+use crate::ui::progress::Progress;
 use crate::ui::update::update;
 use crate::ui::view::{draw, text};
 
@@ -29,6 +30,9 @@ pub struct Harness {
     pub model: Model,
     pub sent: Vec<Command>,
     pub asked: Vec<Question>,
+    /// What the window was called, and how far it was, in their order.
+    pub titles: Vec<String>,
+    pub progress: Vec<Progress>,
     pub effects: Vec<Effect>,
     pub quit: bool,
 }
@@ -39,15 +43,22 @@ impl Harness {
     }
 
     pub fn with(options: Options, width: u16, height: u16) -> Self {
-        let mut harness = Self {
+        let mut harness = Self::unseen(options, width, height);
+        harness.show(fleet());
+        harness
+    }
+
+    /// A console that has seen no fleet yet.
+    pub fn unseen(options: Options, width: u16, height: u16) -> Self {
+        Self {
             model: Model::new(options, (width, height), now()),
             sent: Vec::new(),
             asked: Vec::new(),
+            titles: Vec::new(),
+            progress: Vec::new(),
             effects: Vec::new(),
             quit: false,
-        };
-        harness.show(fleet());
-        harness
+        }
     }
 
     /// A console that may send.
@@ -74,6 +85,8 @@ impl Harness {
             match effect {
                 Effect::Quit => self.quit = true,
                 Effect::Ask(question) => self.asked.push(question),
+                Effect::Title(title) => self.titles.push(title),
+                Effect::Progress(progress) => self.progress.push(progress),
                 Effect::Send { command, label, batch } => {
                     self.sent.push(command);
                     let id = u64::try_from(self.sent.len()).expect("few commands");

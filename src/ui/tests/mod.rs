@@ -1,5 +1,7 @@
 //! The whole console driven by key strings, without a terminal. Read `harness.rs` first.
 
+mod chord;
+mod explained;
 mod frames;
 pub mod harness;
 mod looks;

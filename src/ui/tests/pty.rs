@@ -14,6 +14,8 @@ use crate::telemetry::crash;
 use crate::ui::event_loop::{Run, stop_signals};
 use crate::ui::host::Host as _;
 use crate::ui::message::{Effect, HandOver};
+use crate::ui::progress::Progress;
+use crate::ui::sequences::Surroundings;
 use crate::ui::terminal::Screen;
 use crate::ui::view::draw;
 use crate::ui::{Crash, Exit, Options, Port, UiError};
@@ -46,8 +48,10 @@ fn a_console_of_its_own() {
             }
             "says" => {
                 let notify = Effect::Notify { title: "gke/app/frontend".into(), body: "rolled back".into() };
-                console(vec![Effect::Copy("gke/app/frontend".into()), notify, Effect::Title("◆1 pilothouse".into())], Options::default())
-                    .await;
+                let title = Effect::Title("◆1 pilothouse".into());
+                let effects = vec![Effect::Copy("gke/app/frontend".into()), notify, title, Effect::Progress(Progress::Percent(40))];
+                let surroundings = Surroundings { shows_progress: true, ..Surroundings::default() };
+                console(effects, Options { surroundings, ..Options::default() }).await;
             }
             other => panic!("{other} is no role"),
         }
@@ -217,17 +221,19 @@ fn a_program_that_is_interrupted_leaves_the_console_alone() {
 }
 
 #[test]
-fn copies_notifications_and_titles_reach_the_terminal() {
+fn copies_notifications_titles_and_progress_reach_the_terminal() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut other = Other::start("says", folder.path());
     other.writes("\x1b]52;c;Z2tlL2FwcC9mcm9udGVuZA==\x1b\\");
     other.writes("\x1b]9;gke/app/frontend: rolled back\x07\x1b]777;notify;gke/app/frontend;rolled back\x07");
     other.writes("\x1b[22;2t");
     other.writes("\x1b]2;◆1 pilothouse\x07");
+    other.writes("\x1b]9;4;1;40\x07");
+    other.writes("\x1b]2;◆1 ✗1 pilothouse\x07");
     other.writes("\x1b[?2026h");
     other.keys("q");
     assert!(other.ends());
-    other.writes("\x1b]2;\x07\x1b[23;2t");
+    other.writes("\x1b]9;4;0;0\x07\x1b]2;\x07\x1b[23;2t");
 }
 
 #[test]

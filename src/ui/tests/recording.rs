@@ -5,6 +5,7 @@ use std::io::BufReader;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyModifiers};
@@ -14,13 +15,19 @@ use ratatui::backend::TestBackend;
 use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 
-use super::harness::fleet;
+use super::harness::{fleet, now};
 use crate::session::Clock;
+use crate::session::questions::{Answer, LogLevel, LogLine, Question};
 use crate::session::view::Link;
+use crate::ui::actions::Id;
 use crate::ui::event_loop::drive;
+use crate::ui::keymap::{Keymap, Wanted};
+use crate::ui::looks::{Looks, fixed};
 use crate::ui::replay::{Recording, ReplayError};
+use crate::ui::theme::{Files, Theme};
+use crate::ui::update::update;
 use crate::ui::view::text;
-use crate::ui::{Colour, Exit, Options, Port, record};
+use crate::ui::{Background, Colour, Exit, Options, Port, record};
 
 fn key(code: KeyCode) -> Input {
     Input::Key(KeyEvent::new(code, KeyModifiers::NONE))
@@ -129,6 +136,109 @@ fn other_files_are_refused_with_a_reason() {
     let empty = of(&header.replace("99", "1")).expect("a recording");
     assert!(empty.is_empty() && empty.flaw.is_some());
     assert!(text(&empty.frame(empty.end(), Options::default())).contains("looking for contexts"));
+}
+
+/// A line of a log.
+fn logged(number: u64) -> LogLine {
+    LogLine { number, at: now(), level: LogLevel::Warn, from: "pilothouse::session".into(), text: format!("line {number} of the log") }
+}
+
+/// Answers like a session: a log of three lines that moves on by two with each question, no object at first, then one.
+fn answering(answers: mpsc::UnboundedSender<Answer>) -> Box<dyn Fn(Question) + Send> {
+    let (logs, objects) = (AtomicU64::new(0), AtomicU64::new(0));
+    Box::new(move |question| {
+        let answer = match question {
+            Question::Log => {
+                let first = 2 * logs.fetch_add(1, Ordering::Relaxed) + 1;
+                Answer::Log((first..first + 3).map(logged).collect())
+            }
+            Question::Object(target) => {
+                let first = objects.fetch_add(1, Ordering::Relaxed) == 0;
+                Answer::Object { target, yaml: if first { Err("eks is not connected".into()) } else { Ok("kind: Canary\n".into()) } }
+            }
+            Question::Why(_) | Question::BumpPlan { .. } => return,
+        };
+        let _ = answers.send(answer);
+    })
+}
+
+#[tokio::test]
+async fn the_log_new_settings_and_objects_in_an_editor_make_the_same_frames_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("console.jsonl");
+    let (views, view) = watch::channel(Arc::new(fleet()));
+    let (_outcomes, incoming) = mpsc::unbounded_channel();
+    let (answers, heard) = mpsc::unbounded_channel();
+    let port = Port { view, outcomes: incoming, clock: Clock::wall(), send: Box::new(|_| 7), answers: heard, ask: answering(answers) };
+    let themed = |name: &str, keys: &[&str]| {
+        let theme = Theme::read(name, &Files::new()).expect("a theme");
+        let bind = vec![("pause".to_string(), keys.iter().map(|keys| (*keys).to_string()).collect())];
+        let keymap = Keymap::build(&Wanted { bind, ..Wanted::default() }).expect("a key map");
+        Arc::new(Looks { dark: theme, light: theme, keymap, ..Looks::default() })
+    };
+    let (settings, looks) = watch::channel(themed("colour-blind", &["f5"]));
+    let options = Options {
+        record: Some(Arc::new(record::create(&path).expect("a file"))),
+        colour: Colour::True,
+        background: Background::Light,
+        editor: "true".into(),
+        looks,
+        ..Options::default()
+    };
+    let mut terminal = Terminal::new(TestBackend::new(120, 36)).expect("a terminal");
+    let keys = ["j", "e", "6", "1", "6", "1", "e", "6"].map(|name| key(KeyCode::Char(name.chars().next().expect("a letter"))));
+    let input = futures::stream::iter(keys).then(|stroke| async move {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        Ok(stroke)
+    });
+    let news = async {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        settings.send_replace(themed("high-contrast", &["P", "f5"]));
+        tokio::time::sleep(Duration::from_mins(10)).await;
+        drop(views);
+    };
+    let stop = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        Ok(Exit::Stopped)
+    };
+    let input = Box::pin(input.chain(futures::stream::pending()));
+    tokio::select! {
+        exit = drive(&mut terminal, input, stop, port, options) => drop(exit.expect("an exit")),
+        () = news => unreachable!("the console ends first"),
+    }
+    let last = terminal.backend().buffer().clone();
+    let shown = text(&last);
+    assert!(shown.contains("LOG") && shown.contains("line 7 of the log") && !shown.contains("line 1 of"), "{shown}");
+    let recording = read(&path);
+    assert_eq!(recording.flaw, None);
+    let played = recording.frame(recording.end(), Options::default());
+    assert_eq!(text(&played), shown);
+    assert_eq!(played.content, last.content, "the same looks in every cell");
+    let model = |at: usize| {
+        let mut model = recording.model(Options::default());
+        for message in &recording.messages()[..at] {
+            update(&mut model, message.clone());
+        }
+        model
+    };
+    let (first, end) = (model(0), model(recording.len()));
+    assert_eq!((first.theme().name(), first.keymap.short(Id::Pause)), ("colour-blind", "f5".into()));
+    assert_eq!((end.theme().name(), end.keymap.short(Id::Pause), end.background), ("high-contrast", "P".into(), Background::Light));
+    let told = |word: &str| (0..=recording.len()).any(|at| model(at).toast.is_some_and(|toast| toast.text.contains(word)));
+    assert!(told("eks is not connected") && told("settings taken over") && told("editor on"));
+    let written = fs::read_to_string(&path).expect("text");
+    assert!(written.starts_with(r#"{"pilothouse":"recording","version":2,"#), "{}", &written[..80]);
+    assert!(!written.contains("kind: Canary"), "what an editor was shown is nobody's to read");
+    assert_eq!(written.matches("line 3 of the log").count(), 1, "each line of the log is told once");
+}
+
+#[test]
+fn a_recording_of_the_first_version_has_its_keys_and_the_theme_of_who_looks_on() {
+    let header = r#"{"pilothouse":"recording","version":1,"program":"0.1.0","at":"2026-03-02T12:00:00Z","columns":80,"rows":24,"options":{"readOnly":false,"contexts":[],"ascii":false,"colour":"True","armFor":900,"keys":{"pause":["P"],"interrupt":["ctrl-c"],"no-longer-there":["f9"]}}}"#;
+    let recording = Recording::read(header.as_bytes()).expect("a recording");
+    let looks = Looks { dark: Theme::read("mono", &Files::new()).expect("a theme"), ..Looks::default() };
+    let model = recording.model(Options { looks: fixed(looks), ..Options::default() });
+    assert_eq!((model.keymap.short(Id::Pause), model.theme().name()), ("P".into(), "mono"));
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Style};
 
+use super::explained;
 use super::harness::{Harness, crowd};
 use crate::ui::address::Address;
 use crate::ui::view::text;
@@ -18,12 +19,20 @@ use crate::ui::{Colour, Options};
 const SIZES: [(u16, u16); 3] = [(80, 24), (120, 36), (200, 60)];
 const DEPTHS: [(&str, Colour); 3] = [("true colour", Colour::True), ("16 colours", Colour::Ansi16), ("no colour", Colour::None)];
 
-/// A console on `address` that looks at the test fleet, as deep in colour as said.
-fn buffer(address: &str, (width, height): (u16, u16), colour: Colour, ascii: bool, large: bool) -> Buffer {
+/// What a console is told before its picture is taken.
+type Scene = fn(&mut Harness);
+
+/// The test fleet, and nothing else.
+fn calm(_: &mut Harness) {}
+
+fn sixty(harness: &mut Harness) {
+    harness.show(crowd());
+}
+
+/// A console on `address` that looks at a scene, as deep in colour as said.
+fn buffer(address: &str, (width, height): (u16, u16), colour: Colour, ascii: bool, scene: Scene) -> Buffer {
     let mut harness = Harness::with(Options { ascii, colour, ..Options::default() }, width, height);
-    if large {
-        harness.show(crowd());
-    }
+    scene(&mut harness);
     harness.visit(Address::parse(address).expect(address));
     harness.terminal().backend().buffer().clone()
 }
@@ -60,9 +69,9 @@ fn looks(buffer: &Buffer) -> String {
     map
 }
 
-fn picture(address: &str, size: (u16, u16), large: bool) -> String {
-    let plain = text(&buffer(address, size, Colour::True, false, large));
-    let ascii = text(&buffer(address, size, Colour::True, true, large));
+fn picture(address: &str, size: (u16, u16), scene: Scene) -> String {
+    let plain = text(&buffer(address, size, Colour::True, false, scene));
+    let ascii = text(&buffer(address, size, Colour::True, true, scene));
     let mut out = plain.clone();
     out.push_str("── ascii, where it differs\n");
     for (line, other) in plain.lines().zip(ascii.lines()).filter(|(line, other)| line != other) {
@@ -72,76 +81,81 @@ fn picture(address: &str, size: (u16, u16), large: bool) -> String {
         out.push('\n');
     }
     for (name, colour) in DEPTHS {
-        let drawn = buffer(address, size, colour, false, large);
+        let drawn = buffer(address, size, colour, false, scene);
         assert_eq!(text(&drawn), plain, "{name} changes looks, never text");
         let _ = write!(out, "── looks in {name}\n{}", looks(&drawn));
     }
     out
 }
 
-fn check(name: &str, address: &str, large: bool) {
+fn check(name: &str, address: &str, scene: Scene) {
     for size in SIZES {
         let name = format!("{name}-{}x{}", size.0, size.1);
-        insta::assert_snapshot!(name, picture(address, size, large));
+        insta::assert_snapshot!(name, picture(address, size, scene));
     }
 }
 
 #[test]
 fn fleet() {
-    check("fleet", "fleet", false);
+    check("fleet", "fleet", calm);
 }
 
 #[test]
 fn fleet_of_sixty() {
-    check("fleet-of-sixty", "fleet", true);
+    check("fleet-of-sixty", "fleet", sixty);
 }
 
 #[test]
 fn provider() {
-    check("provider", "provider/eks", false);
+    check("provider", "provider/eks", calm);
 }
 
 #[test]
 fn canary() {
-    check("canary", "canary/gke/app/frontend", false);
+    check("canary", "canary/gke/app/frontend", calm);
 }
 
 #[test]
 fn canary_at_a_gate() {
-    check("canary-at-a-gate", "canary/eks/app/ledger", false);
+    check("canary-at-a-gate", "canary/eks/app/ledger", calm);
 }
 
 #[test]
 fn why() {
-    check("why", "why/eks/app/search", false);
+    check("why", "why/eks/app/search", calm);
+}
+
+#[test]
+fn why_with_reasons() {
+    check("why-with-reasons", "why/eks/app/search", explained::search);
 }
 
 #[test]
 fn versions() {
-    check("versions", "versions", false);
+    check("versions", "versions", calm);
 }
 
 #[test]
 fn versions_of_sixty() {
-    check("versions-of-sixty", "versions", true);
+    check("versions-of-sixty", "versions", sixty);
 }
 
 #[test]
 fn gates() {
-    check("gates", "gates", false);
+    check("gates", "gates", calm);
 }
 
 #[test]
 fn events() {
-    check("events", "events", false);
+    check("events", "events", calm);
 }
 
 #[test]
 fn log() {
-    check("log", "log", false);
+    check("log", "log", calm);
 }
 
 #[test]
 fn help() {
-    check("help", "help", false);
+    check("help", "help", calm);
 }

@@ -141,7 +141,7 @@ fn abort_and_promote_want_the_name() {
     harness.keys("enter");
     assert_eq!(harness.model.address, Address::Fleet, "an Enter after the proof belongs to it");
     harness.keys("p");
-    harness.assert_shows("p … n promote now");
+    harness.assert_shows("│ n  promote now");
     harness.keys("n");
     harness.text("frontend");
     assert_eq!(verb(&harness, 1).1, Verb::Promote);

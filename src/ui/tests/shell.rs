@@ -17,6 +17,7 @@ use crate::ui::address::Address;
 use crate::ui::event_loop::still::Still;
 use crate::ui::event_loop::{Run, drive};
 use crate::ui::message::{Effect, Event, HandOver, Mouse, MouseKind};
+use crate::ui::progress::Progress;
 use crate::ui::sequences::{CLIPBOARD, Multiplexer, Surroundings};
 use crate::ui::view::{draw_with, text};
 use crate::ui::{Exit, Options, Port};
@@ -89,12 +90,15 @@ fn a_copy_is_said_to_the_terminal_and_told() {
 }
 
 #[test]
-fn notifications_titles_and_the_mouse_go_to_the_terminal() {
+fn notifications_titles_progress_and_the_mouse_go_to_the_terminal() {
     let (said, _) = carried_out(Effect::Notify { title: "gke/app/frontend".into(), body: "rolled back".into() }, Options::default());
     assert_eq!(said, "\x1b]9;gke/app/frontend: rolled back\x07\x1b]777;notify;gke/app/frontend;rolled back\x07\x07");
     assert_eq!(carried_out(Effect::Title("◆1 ✗2 pilothouse".into()), Options::default()).0, "\x1b]2;◆1 ✗2 pilothouse\x07");
     let bare = Options { surroundings: Surroundings { bare: true, ..Surroundings::default() }, ..Options::default() };
     assert_eq!(carried_out(Effect::Title("any".into()), bare).0, "");
+    let known = Options { surroundings: Surroundings { shows_progress: true, ..Surroundings::default() }, ..Options::default() };
+    assert_eq!(carried_out(Effect::Progress(Progress::Percent(40)), known).0, "\x1b]9;4;1;40\x07");
+    assert_eq!(carried_out(Effect::Progress(Progress::Percent(40)), Options::default()).0, "", "others would notify");
     assert_eq!(carried_out(Effect::Mouse(true), Options::default()).0, "<mouse>");
     assert_eq!(carried_out(Effect::Mouse(true), Options { mouse: false, ..Options::default() }).0, "<no mouse>");
 }
@@ -124,7 +128,7 @@ async fn a_program_gets_the_terminal_and_its_end_is_told() {
     };
     ends.view.send_replace(Arc::new(FleetView::default()));
     assert_eq!(run.drive(stop).await.expect("an exit"), Exit::Stopped);
-    assert_eq!(host.said, "<leaves><enters>");
+    assert_eq!(host.said, "\x1b]2;pilothouse\x07<leaves><enters>");
     let drawn = text(terminal.backend().buffer());
     assert!(drawn.contains("k9s on gke: ended with exit code 3"), "{drawn}");
     assert!(drawn.contains("looking for contexts"), "news that came meanwhile are drawn:\n{drawn}");

@@ -265,6 +265,23 @@ fn reasons_are_asked_for_and_lead_to_their_canary() {
 }
 
 #[test]
+fn a_reason_leads_to_its_evidence_and_is_copied_as_a_report() {
+    let mut harness = Harness::new(120, 36);
+    harness.visit(Address::Why("eks/app/search".parse().expect("a target")));
+    super::explained::search(&mut harness);
+    harness.assert_shows("1 cause    Rolled back at weight 30 %");
+    harness.keys("c");
+    let Some(Effect::Copy(report)) = harness.effects.last() else { panic!("{:?}", harness.effects) };
+    assert!(report.contains("Rolled back at weight 30") && report.contains("CACHE_SIZE"), "{report}");
+    harness.keys("enter");
+    assert_eq!(harness.model.address.to_string(), "canary/eks/app/search");
+    harness.keys("q j j enter");
+    harness.assert_shows("no canary gke/app/search is known");
+    harness.keys("esc G enter");
+    assert_eq!(harness.model.address, Address::Versions);
+}
+
+#[test]
 fn what_waits_is_taken_back_and_what_was_paused_goes_on() {
     let mut harness = Harness::armed(120, 36);
     harness.select("ledger");

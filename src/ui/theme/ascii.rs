@@ -53,10 +53,19 @@ const ASCII: [(&str, &str); 43] = [
 pub fn to_ascii(buffer: &mut Buffer) {
     for cell in &mut buffer.content {
         if !cell.symbol().is_ascii() {
-            let plain = ASCII.iter().find(|(glyph, _)| *glyph == cell.symbol()).map_or("?", |(_, plain)| plain);
-            cell.set_symbol(plain);
+            cell.set_symbol(substitute(cell.symbol()));
         }
     }
+}
+
+/// The same for a text that is not part of a frame.
+#[must_use]
+pub fn text_to_ascii(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii() { c.to_string() } else { substitute(c.encode_utf8(&mut [0; 4])).to_string() }).collect()
+}
+
+fn substitute(symbol: &str) -> &'static str {
+    ASCII.iter().find(|(glyph, _)| *glyph == symbol).map_or("?", |(_, plain)| plain)
 }
 
 /// Whether the environment says that only ASCII can be drawn: the console of Linux has few glyphs, and a locale

@@ -8,6 +8,7 @@ mod ascii;
 mod background;
 mod colour;
 mod file;
+mod kept;
 #[cfg(test)]
 mod tests;
 
@@ -17,11 +18,12 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
 
-pub use self::ascii::{is_wanted as ascii_is_wanted, to_ascii};
+pub use self::ascii::{is_wanted as ascii_is_wanted, text_to_ascii, to_ascii};
 pub use self::background::{Background, Heard, Listener, asks_background, background_query, hint as background_hint, parse_background};
 pub use self::colour::Colour;
 pub use self::file::{Files, LONGEST as LONGEST_FILE, Mistake};
 use self::file::{Look, Paint, Sheet};
+pub use self::kept::Kept;
 
 /// What a piece of text means; themes give meanings a look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +151,8 @@ type Depths = [Style; 4];
 #[derive(Debug, PartialEq)]
 struct Table {
     name: String,
+    /// What it was worked out from.
+    sheet: Sheet,
     roles: [Depths; ROLES],
     environments: Vec<(String, Depths)>,
     environment: Depths,
@@ -162,6 +166,7 @@ impl Table {
         let screen = sheet.scopes.get(SCREEN).copied().unwrap_or_default();
         Self {
             name: name.to_string(),
+            sheet: sheet.clone(),
             roles: Role::ALL.map(|role| depths(role.scope(), matches!(role, Role::Dim | Role::Rule | Role::Stale))),
             environments: environments.collect(),
             environment: depths("env", false),
@@ -249,7 +254,11 @@ impl Theme {
     /// Every mistake in it and in what it inherits from.
     pub fn read(name: &str, files: &Files) -> Result<Self, Vec<Mistake>> {
         let sheet = file::read(name, files)?;
-        Ok(Self { table: Table::new(name, &sheet).kept(), colour: Colour::default() })
+        Ok(Self::of(name, &sheet))
+    }
+
+    fn of(name: &str, sheet: &Sheet) -> Self {
+        Self { table: Table::new(name, sheet).kept(), colour: Colour::default() }
     }
 
     /// The same theme at another depth.
