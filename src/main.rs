@@ -3,6 +3,10 @@
 use std::process::ExitCode;
 
 use pilothouse::telemetry::crash;
+use tikv_jemallocator::Jemalloc;
+
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> color_eyre::Result<ExitCode> {
     // Two TLS providers may end up in one binary; rustls panics unless one of them is chosen first.

@@ -1,6 +1,7 @@
 //! Repositories of this machine: read and written by libgit2 itself, without a network, a child process or a
 //! `git` on the PATH.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use git2::{AutotagOption, Direction, FetchOptions, FetchPrune, Oid, Repository};
@@ -18,10 +19,16 @@ pub(super) fn folder(url: &str) -> PathBuf {
 /// Brings all branches and tags of `mirror` up to date with the repository at `url`.
 pub(super) fn fetch(mirror: &Repository, url: &str) -> Result<(), git2::Error> {
     let mut remote = mirror.remote_anonymous(url)?;
-    let head = {
+    let (head, same) = {
         let connection = remote.connect_auth(Direction::Fetch, None, None)?;
-        connection.list()?.iter().find(|head| head.name() == "HEAD").map(git2::RemoteHead::oid)
+        let there = connection.list()?;
+        let head = there.iter().find(|head| head.name() == "HEAD").map(git2::RemoteHead::oid);
+        let listed = there.iter().filter(|head| is_mirrored(head.name())).map(|head| (head.name().to_owned(), head.oid()));
+        (head, listed.collect::<BTreeMap<_, _>>() == refs(mirror)?)
     };
+    if same && head == mirror.refname_to_id(REMOTE_HEAD).ok() {
+        return Ok(());
+    }
     let mut options = FetchOptions::new();
     options.prune(FetchPrune::On).download_tags(AutotagOption::None).update_fetchhead(false);
     remote.fetch(&["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"], Some(&mut options), None)?;
@@ -29,6 +36,24 @@ pub(super) fn fetch(mirror: &Repository, url: &str) -> Result<(), git2::Error> {
         Some(oid) => mirror.reference(REMOTE_HEAD, oid, true, "fetch").map(|_| ()),
         None => Ok(()),
     }
+}
+
+/// A branch or a tag; what a tag leads to is listed beside it.
+fn is_mirrored(name: &str) -> bool {
+    (name.starts_with("refs/heads/") || name.starts_with("refs/tags/")) && !name.ends_with("^{}")
+}
+
+/// The branches and tags of a repository.
+fn refs(of: &Repository) -> Result<BTreeMap<String, Oid>, git2::Error> {
+    let mut found = BTreeMap::new();
+    for reference in of.references()?.flatten() {
+        if let (Ok(name), Some(oid)) = (reference.name(), reference.target())
+            && is_mirrored(name)
+        {
+            found.insert(name.to_owned(), oid);
+        }
+    }
+    Ok(found)
 }
 
 /// What became of a push.

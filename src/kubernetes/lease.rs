@@ -114,9 +114,11 @@ impl Lease {
     /// Takes and keeps the Lease until the task is dropped; call [`Lease::release`] then.
     pub async fn keep(self: Arc<Self>) {
         let mut seen: Option<Seen> = None;
+        // The Lease as our last renewal left it.
+        let mut ours: Option<Value> = None;
         loop {
             let started = (self.clock.running(), self.clock.now());
-            let wait = match self.turn(&mut seen).await {
+            let wait = match self.turn(&mut seen, &mut ours).await {
                 Ok(None) => {
                     let margin = DURATION.saturating_sub(MARGIN);
                     let wall = started.1.checked_add(SignedDuration::try_from(margin).unwrap_or_default()).unwrap_or(started.1);
@@ -162,8 +164,21 @@ impl Lease {
         *self.until.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// One look and at most one write: `None` when the Lease is ours, else its holder.
-    async fn turn(&self, seen: &mut Option<Seen>) -> Result<Option<String>, ApiError> {
+    /// One write where the Lease is as we left it, else one look and at most one write: `None` when the Lease is ours,
+    /// else its holder.
+    async fn turn(&self, seen: &mut Option<Seen>, ours: &mut Option<Value>) -> Result<Option<String>, ApiError> {
+        if let Some(mut known) = ours.take() {
+            known["spec"]["renewTime"] = json!(micro(self.clock.now()));
+            match self.access.put(&self.path(NAME), MANAGER, &known).await {
+                Ok(renewed) => {
+                    *ours = Some(renewed);
+                    return Ok(None);
+                }
+                // Somebody has written it, or taken it away, since.
+                Err(error) if error.is_conflict() || error.is_not_found() => {}
+                Err(error) => return Err(error),
+            }
+        }
         let lease = match self.access.get(&self.path(NAME)).await {
             Ok(lease) => lease,
             Err(error) if error.is_not_found() => {
@@ -195,7 +210,7 @@ impl Lease {
             next["spec"]["acquireTime"] = json!(micro(self.clock.now()));
             next["spec"]["leaseTransitions"] = json!(integer(&lease, "/spec/leaseTransitions").unwrap_or(0) + 1);
         }
-        self.access.put(&self.path(NAME), MANAGER, &next).await?;
+        *ours = Some(self.access.put(&self.path(NAME), MANAGER, &next).await?);
         Ok(None)
     }
 

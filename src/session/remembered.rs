@@ -1,40 +1,56 @@
 //! The fleet as the last session saw it, for the first frame of the next one.
 //!
-//! A file in the cache folder, for one kubeconfig and one fleet file. Only a console reads and writes it; whoever prints
-//! and exits shows what is. It holds what the read model holds, which is no secret, without events and series. It is
-//! replaced as a whole, at most once a minute and only when something has changed; a file that is broken, of another
-//! version or of another fleet is as good as none.
+//! A file in the cache folder, for one kubeconfig and one fleet file: a line of JSON that says of what it is, then one for
+//! each row and for each canary, so that neither writing nor reading holds more than one of them. Only a console reads and
+//! writes it; whoever prints and exits shows what is. It holds what the read model holds, which is no secret, without
+//! events and series. It is replaced as a whole, at most once a minute and only when something has changed; a file that is
+//! broken, of another version or of another fleet is as good as none.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
-use super::view::{ContextView, DriverView, FleetView, Link};
+use super::view::{CanaryView, ContextView, DriverView, FleetView, Link};
 use crate::domain::revision::sha256_hex;
 
 /// Of the form of the file.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// More canaries are not remembered: reading them would keep the first frame waiting.
 const MOST_CANARIES: usize = 4_000;
 /// A larger file is not ours.
 const LARGEST: u64 = 32 * 1024 * 1024;
 pub(super) const EVERY: Duration = Duration::from_mins(1);
 
-#[derive(Deserialize)]
-struct Read {
+/// The first line.
+#[derive(Serialize, Deserialize)]
+struct Head {
     version: u32,
     key: String,
-    contexts: Vec<ContextView>,
+    /// Lines that follow.
+    lines: usize,
 }
 
+/// Any other line.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Read {
+    Context(Box<ContextView>),
+    /// One of the row before it.
+    Canary(Box<CanaryView>),
+}
+
+/// The same on its way into the file.
 #[derive(Serialize)]
-struct Written<'a> {
-    version: u32,
-    key: &'a str,
-    contexts: &'a [ContextView],
+#[serde(rename_all = "camelCase")]
+enum Line<'a> {
+    Context(&'a ContextView),
+    Canary(&'a CanaryView),
 }
 
 /// Where one fleet is remembered.
@@ -42,7 +58,7 @@ pub struct Memory {
     key: String,
     path: PathBuf,
     /// Sum of what the file says, dates aside.
-    written: String,
+    written: Option<[u8; 32]>,
 }
 
 impl Memory {
@@ -50,76 +66,106 @@ impl Memory {
     #[must_use]
     pub fn new(cache: &Path, key: &str) -> Self {
         let key = sha256_hex(key.as_bytes());
-        Self { path: cache.join("fleets").join(format!("{key}.json")), key, written: String::new() }
+        Self { path: cache.join("fleets").join(format!("{key}.json")), key, written: None }
     }
 
     /// The rows by context, each dated; none where there is nothing to trust.
     #[must_use]
     pub fn read(&self) -> BTreeMap<String, Arc<ContextView>> {
         let small = std::fs::metadata(&self.path).is_ok_and(|data| data.is_file() && data.len() <= LARGEST);
-        let read = small.then(|| std::fs::read(&self.path).ok()).flatten();
-        let Some(read) = read.and_then(|bytes| serde_json::from_slice::<Read>(&bytes).ok()) else { return BTreeMap::new() };
-        if read.version != VERSION || read.key != self.key {
-            return BTreeMap::new();
+        small.then(|| self.rows()).flatten().unwrap_or_default()
+    }
+
+    fn rows(&self) -> Option<BTreeMap<String, Arc<ContextView>>> {
+        let mut lines = BufReader::new(File::open(&self.path).ok()?).lines();
+        let head: Head = serde_json::from_str(&lines.next()?.ok()?).ok()?;
+        if head.version != VERSION || head.key != self.key {
+            return None;
         }
-        read.contexts.into_iter().map(|context| (context.name.clone(), Arc::new(context))).collect()
+        let (mut rows, mut last) = (BTreeMap::new(), None::<ContextView>);
+        let mut keep = |row: Option<ContextView>| row.and_then(|row| rows.insert(row.name.clone(), Arc::new(row)));
+        let mut count = 0;
+        for line in lines {
+            count += 1;
+            match serde_json::from_str(&line.ok()?).ok()? {
+                Read::Context(row) => drop(keep(last.replace(*row))),
+                Read::Canary(canary) => last.as_mut()?.canaries.push(*canary),
+            }
+        }
+        keep(last);
+        (count == head.lines).then_some(rows)
     }
 
     /// Writes `fleet` unless the file says the same; `at_the_end` also when only dates differ.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn write(&mut self, fleet: &FleetView, at_the_end: bool) -> std::io::Result<()> {
-        let contexts = worth_keeping(fleet);
-        if contexts.is_empty() {
+    pub fn write(&mut self, fleet: &FleetView, at_the_end: bool) -> io::Result<()> {
+        let (mut sum, mut lines) = (Sum(Sha256::new()), 0_usize);
+        each(fleet, false, |line| {
+            lines += 1;
+            Ok(serde_json::to_writer(&mut sum, line)?)
+        })?;
+        let sum: [u8; 32] = sum.0.finalize().into();
+        if lines == 0 || (self.written == Some(sum) && !at_the_end) {
             return Ok(());
         }
-        let sum = sum(&contexts);
-        if sum == self.written && !at_the_end {
-            return Ok(());
-        }
-        let bytes = serde_json::to_vec(&Written { version: VERSION, key: &self.key, contexts: &contexts })?;
         let folder = self.path.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder)?;
         // It is made for its owner alone, and takes the old one's place at once.
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        std::io::Write::write_all(&mut file, &bytes)?;
+        let mut out = BufWriter::new(file.as_file_mut());
+        serde_json::to_writer(&mut out, &Head { version: VERSION, key: self.key.clone(), lines })?;
+        each(fleet, true, |line| {
+            out.write_all(b"\n")?;
+            Ok(serde_json::to_writer(&mut out, line)?)
+        })?;
+        out.flush()?;
+        drop(out);
         file.persist(&self.path).map_err(|error| error.error)?;
-        self.written = sum;
+        self.written = Some(sum);
         Ok(())
     }
 }
 
-/// The rows that have been seen, with what a first frame needs of them.
-fn worth_keeping(fleet: &FleetView) -> Vec<ContextView> {
+/// Gives the rows that have been seen, each with its canaries after it, and of both what a first frame needs; `dated` or not.
+fn each(fleet: &FleetView, dated: bool, mut give: impl FnMut(&Line<'_>) -> io::Result<()>) -> io::Result<()> {
     let mut room = MOST_CANARIES;
-    let mut kept = Vec::new();
     for context in fleet.each() {
         // What was remembered and never seen again stays as old as it is.
         let Some(at) = context.heard.or(context.remembered) else { continue };
-        let mut context = context.clone();
-        context.remembered = Some(at);
-        context.canaries.truncate(room);
-        room -= context.canaries.len();
-        for canary in context.canaries.iter_mut() {
-            (canary.events, canary.slo, canary.verdicts) = (Vec::new(), Vec::new(), Vec::new());
-        }
+        let mut row = context.clone();
+        row.remembered = Some(at);
+        row.canaries.clear();
         // These are of the process, not of the cluster.
-        (context.problems, context.credential, context.driver) = (Vec::new(), None, DriverView::Unknown);
-        context.permissions.clear();
-        kept.push(context);
+        (row.problems, row.credential, row.driver) = (Vec::new(), None, DriverView::Unknown);
+        row.permissions.clear();
+        if !dated {
+            (row.heard, row.remembered, row.link) = (None, None, Link::Live);
+            if let Some(sync) = &mut row.sync {
+                sync.checked = None;
+            }
+        }
+        give(&Line::Context(&row))?;
+        for canary in context.canaries.iter().take(room) {
+            let lean = CanaryView { events: Vec::new(), slo: Vec::new(), verdicts: Vec::new(), ..canary.clone() };
+            give(&Line::Canary(&lean))?;
+        }
+        room = room.saturating_sub(context.canaries.len());
     }
-    kept
+    Ok(())
 }
 
-fn sum(contexts: &[ContextView]) -> String {
-    let each = contexts.iter().map(|context| {
-        let mut undated = context.clone();
-        (undated.heard, undated.remembered, undated.link) = (None, None, Link::Live);
-        if let Some(sync) = &mut undated.sync {
-            sync.checked = None;
-        }
-        sha256_hex(&serde_json::to_vec(&undated).unwrap_or_default())
-    });
-    sha256_hex(each.collect::<String>().as_bytes())
+/// Sums up what is written to it.
+struct Sum(Sha256);
+
+impl Write for Sum {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -262,7 +262,7 @@ impl ApiServer {
         let author = Author { user: RESTORER, manager: RESTORER, now };
         self.change(|state| {
             let Some(known) = state.store.get(resource, &key(namespace, name)) else { return false };
-            let mut object = known.value().as_ref().clone();
+            let mut object = Arc::unwrap_or_clone(known.value());
             change(&mut object);
             state.put(resource, object, author);
             true

@@ -8,8 +8,8 @@ use crate::terminal::{Terminal, USUAL};
 
 /// How long it is watched.
 const WATCHED: u64 = 60;
-/// Until everything has come to rest: ages under a minute are told in seconds.
-const REST: u64 = 75;
+/// Until everything has come to rest: ages under two minutes are told in seconds.
+const REST: u64 = 130;
 
 pub fn sixty() -> Vec<Row> {
     let double = Double::sixty();
