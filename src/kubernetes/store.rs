@@ -550,6 +550,43 @@ mod tests {
     }
 
     #[test]
+    fn a_renewed_lease_is_no_news_and_another_holder_is() {
+        let store = Store::default();
+        let lease = |version: u64, holder: &str| {
+            json!({"metadata": {"namespace": "a", "name": "lease", "uid": "l", "resourceVersion": version.to_string()},
+                "spec": {"holderIdentity": holder, "renewTime": format!("2026-03-02T12:04:{version:02}.000000Z")}})
+        };
+        store.put(Kind::Lease, lease(1, "flagger-1"));
+        assert!(store.take_touched().all);
+        store.put(Kind::Lease, lease(2, "flagger-1"));
+        assert_eq!(store.take_touched(), Touched::default());
+        assert_eq!(store.get(Kind::Lease, "a", "lease").map(|lease| version(&lease)), Some(2), "it is kept all the same");
+        store.put(Kind::Lease, lease(3, "flagger-2"));
+        assert!(store.take_touched().all);
+        store.put(Kind::Claim, lease(4, "us"));
+        assert_eq!(store.take_touched(), Touched::default(), "who drives shows in no canary");
+    }
+
+    #[test]
+    fn canaries_are_found_by_what_their_metrics_need() {
+        let store = Store::default();
+        let canary = |name: &str, phase: &str, metrics: Value, server: &str| {
+            json!({"metadata": {"namespace": "a", "name": name, "uid": name, "resourceVersion": "1"}, "status": {"phase": phase},
+                "spec": {"targetRef": {"name": name}, "metricsServer": server, "analysis": {"metrics": metrics}}})
+        };
+        store.put(Kind::Canary, canary("calm", "Succeeded", json!([{"name": "request-duration"}]), ""));
+        store.put(Kind::Canary, canary("flying", "Progressing", json!([]), ""));
+        store.put(Kind::Canary, canary("asks", "Succeeded", json!([{"name": "x", "templateRef": {"name": "t"}}]), ""));
+        store.put(Kind::Canary, canary("named", "Succeeded", json!([]), "http://metrics.test"));
+        let names = |wanted: fn(&Stored) -> bool| -> Vec<String> {
+            store.canaries_where(wanted).into_iter().map(|key| key.name).collect()
+        };
+        assert_eq!(names(|canary| canary.course().flying), ["flying"]);
+        assert_eq!(names(|canary| canary.course().own_server), ["asks", "named"]);
+        assert_eq!(names(|_| true).len(), 4);
+    }
+
+    #[test]
     fn a_flagger_is_seen_come_and_go() {
         let store = Store::default();
         store.put(Kind::Deployment, workload(1, "loadtester", "ghcr.io/fluxcd/flagger-loadtester:0.31", 1));

@@ -21,9 +21,9 @@ use tower::ServiceBuilder;
 use tower_http::decompression::DecompressionLayer;
 
 /// A connection on which nothing has come for so long is asked whether it lives.
-const ASK: Duration = Duration::from_secs(10);
+const ASK: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 /// One that does not answer within this is dead, and so is every watch on it.
-const ANSWER: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 });
 /// Bytes that a server may send of one answer before it has been read.
 const STREAM_WINDOW: u32 = 1 << 20;
 /// The same of all answers of a connection.

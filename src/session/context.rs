@@ -506,8 +506,10 @@ impl Context {
                     Err(_) => *lock(&self.holder) = Some(None),
                 }
             }
-            let holder = self.holder(&cluster);
-            news |= std::mem::replace(&mut known, holder.clone()) != holder;
+            if !holds {
+                let holder = self.holder(&cluster);
+                news |= std::mem::replace(&mut known, holder.clone()) != holder;
+            }
             self.feel(&cluster, &pulse);
             if holds {
                 // Renewals of the lease are answers too, and idle clusters give no others.

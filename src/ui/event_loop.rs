@@ -36,7 +36,7 @@ use crate::session::command::Command;
 use crate::session::questions::Question;
 
 /// The least time between two frames of news.
-const FRAME: Duration = Duration::from_millis(16);
+const FRAME: Duration = Duration::from_millis(33);
 /// A signal to a whole job is heard by all of it within this.
 const LATE: Duration = Duration::from_millis(60);
 /// The pieces of an answer of the terminal come without such a rest between them.
@@ -202,7 +202,7 @@ where
                 () = sleep_until(wake) => if dirty { Next::Nothing } else { Next::Event(Event::Tick) },
             };
             // What comes without end must not keep the frame from being drawn.
-            let enough = Instant::now() + FRAME;
+            let enough = Instant::now() + FRAME / 2;
             let mut next = Some(next);
             while let Some(event) = next {
                 let event = match event {

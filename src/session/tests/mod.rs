@@ -1,5 +1,6 @@
 //! Sessions over simulated clusters behind loopback listeners, and over kubeconfigs as users have them.
 
+mod connection;
 mod contexts;
 mod permissions;
 mod remembered;
