@@ -2,6 +2,7 @@
 
 mod frames;
 pub mod harness;
+mod hostile;
 mod looks;
 mod pty;
 mod recording;
