@@ -1,5 +1,6 @@
 //! The whole console driven by key strings, without a terminal. Read `harness.rs` first.
 
+mod bad_inputs;
 mod frames;
 pub mod harness;
 mod hostile;
