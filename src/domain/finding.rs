@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::text::clean;
+
 /// Characters kept of [`Finding::why`]; it stands in the Canary's status.
 const LONGEST: usize = 200;
 
@@ -91,6 +93,12 @@ impl Finding {
     pub fn because(mut self, why: &str) -> Self {
         self.why = why.chars().take(LONGEST).collect();
         self
+    }
+
+    /// As it is shown: whoever may write a status may write anything into it.
+    #[must_use]
+    pub fn cleaned(self) -> Self {
+        Self { check: clean(&self.check), why: clean(&self.why), ..self }
     }
 
     /// The limit that the value is beyond; none where it is within, or where there is no value.

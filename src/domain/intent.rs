@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::phase::Phase;
+use super::text::clean;
 
 /// Prefix of the annotation that carries an intent; the rest of the key is its id.
 pub const ANNOTATION_PREFIX: &str = "intent.pilothouse.dev/";
@@ -125,6 +126,14 @@ pub struct Verdict {
     /// The reason of a refusal, or what was done.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,
+}
+
+impl Verdict {
+    /// As it is shown: whoever may write a status may write anything into it.
+    #[must_use]
+    pub fn cleaned(self) -> Self {
+        Self { id: clean(&self.id), who: clean(&self.who), why: clean(&self.why), note: clean(&self.note), ..self }
+    }
 }
 
 #[cfg(test)]

@@ -3,16 +3,26 @@
 //! Every such string passes here once, where it enters, so that nothing it holds can move the cursor,
 //! set a title, write the clipboard or reorder what stands beside it (the class of CVE-2021-25743).
 
+use unicode_width::UnicodeWidthChar as _;
+
 /// Characters kept of one cleaned string; the longest Kubernetes event note is 1 KiB.
 pub const LONGEST: usize = 2_048;
 
 /// `text` without control, format and bidirectional characters, on one line, at most [`LONGEST`]
 /// characters long. Line ends and tabs become single spaces; what is cut off is marked with `…`.
+///
+/// What is left is as wide as its characters are one by one: terminals agree on those, and not on emoji made of several.
 #[must_use]
 pub fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len().min(LONGEST));
+    read(text.chars(), &mut out);
+    out
+}
+
+/// Looks at no more than [`LONGEST`] characters, and one.
+fn read(text: impl Iterator<Item = char>, out: &mut String) {
     let mut marks = 0_usize;
-    for (count, c) in text.chars().enumerate() {
+    for (count, c) in text.enumerate() {
         if count >= LONGEST {
             out.push('…');
             break;
@@ -23,8 +33,9 @@ pub fn clean(text: &str) -> String {
                     out.push(' ');
                 }
             }
-            c if c.is_control() || is_invisible(c) => {}
-            c if is_combining(c) => {
+            // It stands between nothing: the marks round it are still one heap.
+            c if c.is_control() || is_invisible(c) => continue,
+            c if c.width() == Some(0) => {
                 // Two marks on a letter are writing; a hundred of them are an attack on the row above.
                 marks += 1;
                 if marks <= 2 {
@@ -36,16 +47,14 @@ pub fn clean(text: &str) -> String {
         }
         marks = 0;
     }
-    out
 }
 
+/// Controls of format and direction, fillers, variation selectors and tags, and what only colours the emoji before it.
 const fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{00AD}'
-        | '\u{061C}' | '\u{180E}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}' | '\u{2028}' | '\u{2029}')
-}
-
-const fn is_combining(c: char) -> bool {
-    matches!(c, '\u{0300}'..='\u{036F}' | '\u{1AB0}'..='\u{1AFF}' | '\u{1DC0}'..='\u{1DFF}' | '\u{20D0}'..='\u{20FF}' | '\u{FE20}'..='\u{FE2F}')
+    matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{00AD}'
+        | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}' | '\u{3164}'
+        | '\u{FE00}'..='\u{FE0F}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}'
+        | '\u{1F3FB}'..='\u{1F3FF}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
 #[cfg(test)]
@@ -62,6 +71,26 @@ mod tests {
     #[test]
     fn bombs_are_cut() {
         assert_eq!(clean("e\u{301}\u{301}\u{301}\u{301}").chars().count(), 3);
+        assert_eq!(clean("e\u{301}\u{200b}\u{301}\u{0}\u{301}\u{301}").chars().count(), 3, "whatever stands between them");
+        assert_eq!(clean("ก\u{e47}\u{e47}\u{e47}\u{e47}").chars().count(), 3, "of any script");
         assert_eq!(clean(&"x".repeat(10_000_000)).chars().count(), LONGEST + 1);
+    }
+
+    #[test]
+    fn no_more_is_read_than_is_kept() {
+        for (c, kept) in [('x', LONGEST + 1), ('\u{301}', 3), ('\u{1b}', 1), ('\u{202e}', 1)] {
+            let mut out = String::new();
+            // It has no end: whoever reads it whole never comes back.
+            read(std::iter::repeat(c), &mut out);
+            assert_eq!(out.chars().count(), kept, "{c:?}");
+        }
+    }
+
+    #[test]
+    fn writing_stays_as_it_is() {
+        for text in ["größe", "e\u{301}te\u{301}", "한국어", "हिन्दी", "ไม่ได้", "עִבְרִית", "v1.2.3 → v1.3.0", "🚀 out", "🇩🇪"]
+        {
+            assert_eq!(clean(text), text);
+        }
     }
 }

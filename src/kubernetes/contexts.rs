@@ -340,7 +340,9 @@ impl Contexts {
         let failed = |cause: String| ContextError::Client { name: name.into(), cause: clean(&cause) };
         if let Origin::Clients(clients) = &self.shared.origin {
             let found = clients.iter().find(|(known, _)| known == name).map(|(_, client)| client.clone());
-            return found.map(|client| Connection { client, pulse: Pulse::default(), issued: None }).ok_or_else(|| failed("has no client".into()));
+            return found
+                .map(|client| Connection { client, pulse: Pulse::default(), issued: None })
+                .ok_or_else(|| failed("has no client".into()));
         }
         let issued = self.issued(name).await?;
         let alone = kubeconfig::alone(&self.listing().kubeconfig, name);

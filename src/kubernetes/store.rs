@@ -268,6 +268,10 @@ impl Store {
     /// The same for an object that a watch has seen.
     pub(super) fn take(&self, kind: Kind, mut json: Json) {
         let name: Name = (std::mem::take(&mut json.namespace), std::mem::take(&mut json.name));
+        if !is_a_name(&name.0) || !is_a_name(&name.1) {
+            tracing::warn!(kind = kind.word(), namespace = ?name.0, name = ?name.1, "an object with a name that Kubernetes never gives is left out");
+            return;
+        }
         let sample = self.read().samples.get(&kind).map(Sample::json).unwrap_or_default();
         let object = Arc::new(Stored::new(kind, &json, &sample));
         let mut inner = self.write();
@@ -338,6 +342,11 @@ impl Store {
         }
         self.changed.notify_one();
     }
+}
+
+/// Kubernetes takes no other characters into a name, and names are drawn, typed and put into paths as they are.
+fn is_a_name(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 impl Inner {
@@ -578,9 +587,7 @@ mod tests {
         store.put(Kind::Canary, canary("flying", "Progressing", json!([]), ""));
         store.put(Kind::Canary, canary("asks", "Succeeded", json!([{"name": "x", "templateRef": {"name": "t"}}]), ""));
         store.put(Kind::Canary, canary("named", "Succeeded", json!([]), "http://metrics.test"));
-        let names = |wanted: fn(&Stored) -> bool| -> Vec<String> {
-            store.canaries_where(wanted).into_iter().map(|key| key.name).collect()
-        };
+        let names = |wanted: fn(&Stored) -> bool| -> Vec<String> { store.canaries_where(wanted).into_iter().map(|key| key.name).collect() };
         assert_eq!(names(|canary| canary.course().flying), ["flying"]);
         assert_eq!(names(|canary| canary.course().own_server), ["asks", "named"]);
         assert_eq!(names(|_| true).len(), 4);

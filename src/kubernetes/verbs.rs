@@ -39,7 +39,7 @@ pub enum Fate {
 pub fn fate(canary: &Value, id: &str) -> Fate {
     let status = super::observe::status(canary);
     if let Some(verdict) = status.engine().verdict(id) {
-        return Fate::Settled(verdict.clone());
+        return Fate::Settled(verdict.clone().cleaned());
     }
     if annotation(canary, &format!("{ANNOTATION_PREFIX}{id}")).is_some() { Fate::Waiting } else { Fate::Unknown }
 }

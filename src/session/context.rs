@@ -623,7 +623,7 @@ impl Context {
             provider: clean(&self.provider.name),
             environment: self.provider.environment.as_deref().map(clean),
             wave: self.provider.wave,
-            mesh: self.provider.mesh.clone(),
+            mesh: self.provider.mesh.as_deref().map(clean),
             link: lock(&self.link).clone(),
             heard: cluster.as_ref().and_then(|c| c.store.heard()),
             server_version: lock(&self.version).clone(),

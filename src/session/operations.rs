@@ -12,6 +12,7 @@ use super::fleet::Session;
 use super::view::{Link, SyncState};
 use crate::domain::intent::{Intent, Verb};
 use crate::domain::target::{CanaryKey, Target};
+use crate::domain::text::clean;
 use crate::git::{BumpOutcome, BumpRequest};
 use crate::kubernetes::cluster::Cluster;
 use crate::kubernetes::kinds::Kind;
@@ -58,9 +59,9 @@ impl Operator {
     }
 
     fn tell(&self, id: u64, target: &str, state: OutcomeState, message: impl Into<String>) {
-        let message = message.into();
+        let message = clean(&message.into());
         tracing::info!(id, target, ?state, %message, "command");
-        let _ = self.outcomes.send(Outcome { id, target: target.into(), state, message });
+        let _ = self.outcomes.send(Outcome { id, target: clean(target), state, message });
     }
 
     async fn carry_out(&self, id: u64, command: Command) {

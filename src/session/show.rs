@@ -13,11 +13,12 @@ use super::plan;
 use super::series::Series;
 use super::view::{CanaryView, EventView, GateView, PauseView};
 use crate::domain::canary::{CanarySpec, GATES_ANNOTATION, HookKind, Strategy};
+use crate::domain::intent::Verdict;
 use crate::domain::revision::Revision;
 use crate::domain::status::CanaryStatus;
 use crate::domain::target::CanaryKey;
 use crate::domain::text::clean;
-use crate::engine::report::{Reason, Report};
+use crate::engine::report::{Finding, Reason, Report};
 use crate::kubernetes::around::kind_of;
 use crate::kubernetes::cluster::Cluster;
 use crate::kubernetes::json::text;
@@ -124,7 +125,7 @@ fn view(cluster: &Cluster, canary: &Value, reports: &Reports, series: &Series) -
     let spec = spec(canary);
     let status = crate::kubernetes::observe::status(canary);
     let state = status.engine();
-    let router = cluster.router(spec.provider.as_deref());
+    let router = clean(&cluster.router(spec.provider.as_deref()));
     let foreign = hands_off(cluster, canary, &status);
     let _ = cluster.store.knows(kind_of(&spec));
     let image = |name: &str| {
@@ -134,7 +135,7 @@ fn view(cluster: &Cluster, canary: &Value, reports: &Reports, series: &Series) -
     let strategy = spec.strategy(&cluster.abilities(&spec));
     let progressive = strategy == Strategy::Progressive;
     let number = |n: i64| u32::try_from(n.max(0)).unwrap_or(u32::MAX);
-    let report = reports.get(&key).or_else(|| recorded(&status, foreign.as_deref()));
+    let report = reports.get(&key).or_else(|| recorded(&status, foreign.as_deref())).map(cleaned);
     CanaryView {
         phase: status.phase,
         weight: number(status.canary_weight),
@@ -168,7 +169,7 @@ fn view(cluster: &Cluster, canary: &Value, reports: &Reports, series: &Series) -
         foreign,
         slo: series.get(&key),
         events: events(cluster, &key),
-        verdicts: state.verdicts,
+        verdicts: state.verdicts.into_iter().map(Verdict::cleaned).collect(),
         resource_version: text(canary, "/metadata/resourceVersion").into(),
         key,
     }
@@ -206,12 +207,17 @@ fn recorded(status: &CanaryStatus, foreign: Option<&str>) -> Option<Report> {
     let state = status.engine();
     if let Some((word, message)) = state.report {
         let reason = serde_json::from_value(Value::String(word)).unwrap_or(Reason::Working);
-        return Some(Report::new(reason, clean(&message)).found(state.finding));
+        return Some(Report::new(reason, message).found(state.finding));
     }
     if status.phase.is_settled() {
         return Some(Report::new(Reason::Settled, "waits for a new revision"));
     }
     status.phase.is_in_flight().then(|| Report::new(Reason::Interval, "waits for its next step"))
+}
+
+/// A report as it is shown; the engine's own names what it found in the cluster.
+fn cleaned(report: Report) -> Report {
+    Report { message: clean(&report.message), finding: report.finding.map(Finding::cleaned), ..report }
 }
 
 /// Whether every canary of the cluster has come through with what its target is now.

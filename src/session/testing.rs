@@ -1,10 +1,26 @@
-//! Canaries as tests want them.
+//! Canaries and fleets as tests want them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 
-use super::view::{CanaryView, EventView, HookView};
+use super::canaries::Canaries;
+use super::fleet::{Session, Settings};
+use super::series::Series;
+use super::show::Shown;
+use super::view::{CanaryView, EventView, FleetView, HookView, Link};
+use crate::domain::fleet::Fleet;
 use crate::domain::phase::Phase;
 use crate::domain::target::CanaryKey;
+use crate::kubernetes::cluster::{Cluster, Policy};
+use crate::kubernetes::contexts::Contexts;
+use crate::kubernetes::kinds::Kind;
+use crate::runner::rollouts::Reports;
+use crate::simulation::api::{ApiServer, Options};
+use crate::simulation::line::Line;
 
 /// The moment at which tests look.
 pub fn now() -> Timestamp {
@@ -59,4 +75,53 @@ pub fn event(seconds: i64, message: &str, count: u32) -> EventView {
 
 pub fn hook(name: &str, kind: &str) -> HookView {
     HookView { name: name.into(), kind: kind.into(), url: "http://gate.test/check".into(), gate: kind.starts_with("confirm") }
+}
+
+/// What is shown of a cluster that holds these objects.
+pub fn shown(objects: impl IntoIterator<Item = (Kind, Value)>) -> Canaries {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let options = Options { name: "gke".into(), now: Arc::new(now), seed: 1, git_version: "v1.36.3".into() };
+        let line = Line::new(ApiServer::new(options), "you", None);
+        let cluster = Cluster::new(line.client(), Policy::default(), super::Clock::wall());
+        for (kind, object) in objects {
+            cluster.store.put(kind, object);
+        }
+        Shown::default().canaries(&cluster, &Reports::default(), &Series::default())
+    })
+}
+
+/// What a session shows of contexts that nobody answers for, once it has tried each of them.
+pub async fn unanswered(kubeconfig: &Value, fleet: Fleet) -> FleetView {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("kubeconfig");
+    // YAML wants escapes for more characters than JSON does.
+    let escaped = |c: char| if c.is_control() { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
+    std::fs::write(&path, kubeconfig.to_string().chars().map(escaped).collect::<String>()).expect("a kubeconfig");
+    let settings = Settings {
+        fleet,
+        only: Vec::new(),
+        mesh: None,
+        prometheus: None,
+        lease_namespace: crate::kubernetes::lease::NAMESPACE.into(),
+        drive: false,
+        series: false,
+        remember: None,
+        in_cluster: false,
+        cache: folder.path().join("cache"),
+        identity: "test".into(),
+        clock: super::Clock::wall(),
+        figures: Arc::default(),
+        environment: BTreeMap::new(),
+    };
+    let session = Session::start(settings, Contexts::read(Some(&path)).expect("it is read")).expect("a session");
+    for _ in 0..3_000 {
+        let view = Arc::clone(&session.view().borrow());
+        if !view.contexts.is_empty() && view.each().all(|context| !matches!(context.link, Link::Connecting { .. })) {
+            session.close().await;
+            return (*view).clone();
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("not within a minute: every context tried");
 }

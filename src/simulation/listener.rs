@@ -56,7 +56,8 @@ pub async fn serve(clusters: &[(String, Arc<ApiServer>)], folder: &Path) -> Resu
     let CertifiedKey { cert, signing_key } =
         rcgen::generate_simple_self_signed(["127.0.0.1".to_owned(), "localhost".to_owned()]).map_err(|e| certificate(&e))?;
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
-    let mut tls = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![cert.der().clone()], key).map_err(|e| certificate(&e))?;
+    let mut tls =
+        ServerConfig::builder().with_no_client_auth().with_single_cert(vec![cert.der().clone()], key).map_err(|e| certificate(&e))?;
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let tls = TlsAcceptor::from(Arc::new(tls));
     // A token of this run alone: loopback is open to every user of the machine.

@@ -16,6 +16,7 @@ mod adoption;
 mod bad_cluster;
 mod bad_git;
 mod bed;
+mod console_bed;
 mod console_shell;
 mod contract;
 #[path = "../contract/mod.rs"]

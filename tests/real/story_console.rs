@@ -25,7 +25,7 @@ fn with_dead(home: Home, address: &str) -> Home {
 }
 
 /// The screen of a canary, from wherever the console is.
-fn open(console: &mut Terminal, target: &str) {
+pub fn open(console: &mut Terminal, target: &str) {
     console.keys(":");
     console.shows("tab completes");
     console.keys(target);
@@ -55,7 +55,7 @@ fn bump(console: &mut Terminal, provider: &str, from: &str, to: &str) {
 }
 
 /// A verb that `y` confirms.
-fn verb(console: &mut Terminal, key: &str, verb: &str, target: &str) {
+pub fn verb(console: &mut Terminal, key: &str, verb: &str, target: &str) {
     console.keys(key);
     console.shows(&format!("{verb} {target}"));
     console.shows("y confirms");

@@ -102,6 +102,11 @@ impl Terminal {
         find(&self.shown.lock().expect("no reader panics").bytes, bytes)
     }
 
+    /// Everything that was ever written.
+    pub fn raw(&self) -> Vec<u8> {
+        self.shown.lock().expect("no reader panics").bytes.clone()
+    }
+
     pub fn keys(&mut self, keys: &str) {
         let writer = self.writer.as_mut().expect("a terminal that is there");
         writer.write_all(keys.as_bytes()).and_then(|()| writer.flush()).expect("a terminal that takes keys");

@@ -4,7 +4,7 @@ use crossterm::event::KeyCode;
 use ratatui::Frame;
 use ratatui::text::{Line, Span};
 
-use super::confirm::{fact, field};
+use super::confirm::{fact, field, proof_lines};
 use super::input::Input;
 use super::{Step, dialog, inner_width};
 use crate::session::questions::{PinChange, Question};
@@ -448,14 +448,7 @@ fn plan_lines(model: &Model, bump: &Bump, to: &str, columns: usize, room: usize)
         return lines;
     }
     lines.push(field("reason", &bump.reason, bump.in_reason, columns, theme));
-    let proof = bump.proof();
-    let mut answer = vec![
-        Span::styled("type ", theme.style(Role::Dim)),
-        Span::styled(proof.clone(), theme.style(Role::Key)),
-        Span::styled(" to confirm ", theme.style(Role::Dim)),
-    ];
-    answer.extend(bump.typed.spans(columns.saturating_sub(17 + proof.len()), !bump.in_reason, theme));
-    lines.push(Line::from(answer));
+    lines.extend(proof_lines(&bump.proof(), &bump.typed, !bump.in_reason, columns, theme));
     lines.push(Line::styled("esc back to the refs · Enter does nothing · tab: reason", theme.style(Role::Dim)));
     lines
 }

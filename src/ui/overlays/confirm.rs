@@ -18,7 +18,7 @@ use crate::ui::keymap::Key;
 use crate::ui::model::Model;
 use crate::ui::orders::{DELAY, When};
 use crate::ui::theme::{Role, Theme};
-use crate::ui::widgets::text::{ago, as_of, cut, fit, short, wrap};
+use crate::ui::widgets::text::{ago, as_of, cut, fit, pieces, short, width, wrap};
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -327,25 +327,44 @@ fn answer_lines(model: &Model, confirm: &Confirm, columns: usize) -> Vec<Line<'s
         (true, false) => " · tab: reason",
         (true, true) => " · tab: back to the answer",
     };
-    let how = match &confirm.proof {
-        Some(proof) => {
-            let mut spans = vec![
-                Span::styled("type ", theme.style(Role::Dim)),
-                Span::styled(proof.clone(), theme.style(Role::Key)),
-                Span::styled(" to confirm ", theme.style(Role::Dim)),
-            ];
-            spans.extend(confirm.typed.spans(columns.saturating_sub(17 + proof.len()), !confirm.in_reason, theme));
-            Line::from(spans)
-        }
-        None if confirm.in_reason => Line::styled("tab, then y confirms", theme.style(Role::Dim)),
+    let mut lines = match &confirm.proof {
+        Some(proof) => proof_lines(proof, &confirm.typed, !confirm.in_reason, columns, theme),
+        None if confirm.in_reason => vec![Line::styled("tab, then y confirms", theme.style(Role::Dim))],
         None => {
             let later = matches!(&confirm.ask, Ask::Verb(ask) if When::of(ask.verb) == When::Later);
             let how =
                 if later { format!(" confirms; it is sent {DELAY} s later, {undo} takes it back until then") } else { " confirms".into() };
-            Line::from(vec![Span::styled("y", theme.style(Role::Key)), Span::styled(how, theme.style(Role::Dim))])
+            vec![Line::from(vec![Span::styled("y", theme.style(Role::Key)), Span::styled(how, theme.style(Role::Dim))])]
         }
     };
-    vec![how, Line::styled(format!("esc cancels · Enter does nothing{tab}"), theme.style(Role::Dim))]
+    lines.push(Line::styled(format!("esc cancels · Enter does nothing{tab}"), theme.style(Role::Dim)));
+    lines
+}
+
+/// What is to be typed, all of it however long it is, and the field for it.
+pub(super) fn proof_lines(proof: &str, typed: &Input, focused: bool, columns: usize, theme: Theme) -> Vec<Line<'static>> {
+    /// Columns round the proof on one line with its field.
+    const ROUND: usize = 17;
+    /// A field of fewer columns shows nothing of what is typed.
+    const FIELD: usize = 12;
+    let room = columns.saturating_sub(ROUND + width(proof));
+    let mut first = vec![Span::styled("type ", theme.style(Role::Dim))];
+    let end = Span::styled(" to confirm ", theme.style(Role::Dim));
+    if room >= FIELD {
+        first.extend([Span::styled(proof.to_owned(), theme.style(Role::Key)), end]);
+        first.extend(typed.spans(room, focused, theme));
+        return vec![Line::from(first)];
+    }
+    let mut lines = Vec::new();
+    for part in pieces(proof, columns.saturating_sub(5).max(1)) {
+        let mut spans = if lines.is_empty() { std::mem::take(&mut first) } else { vec![Span::raw("     ")] };
+        spans.push(Span::styled(part, theme.style(Role::Key)));
+        lines.push(Line::from(spans));
+    }
+    let mut last = vec![end];
+    last.extend(typed.spans(columns.saturating_sub(ROUND), focused, theme));
+    lines.push(Line::from(last));
+    lines
 }
 
 /// How old the data of a context is, in words.

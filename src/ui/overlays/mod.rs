@@ -18,7 +18,7 @@ use ratatui::widgets::{Block, BorderType, Clear, Padding, Paragraph};
 
 use super::model::Model;
 use super::theme::{Role, Theme};
-use super::widgets::text::cut;
+use super::widgets::text::{cut, width as width_of};
 
 /// The overlay that is open.
 #[derive(Debug)]
@@ -87,5 +87,12 @@ fn dialog(frame: &mut Frame<'_>, theme: Theme, role: Role, title: &str, mut line
         .padding(Padding::horizontal(1))
         .title(Line::styled(format!(" {} ", cut(title, usize::from(width).saturating_sub(6))), theme.style(role)));
     frame.render_widget(Clear, area);
+    // A wide character that ends under the box would be drawn over its edge.
+    for y in area.top()..area.bottom() {
+        let beside = area.x.checked_sub(1).and_then(|x| frame.buffer_mut().cell_mut((x, y)));
+        if let Some(cell) = beside.filter(|cell| width_of(cell.symbol()) > 1) {
+            cell.set_symbol(" ");
+        }
+    }
     frame.render_widget(Paragraph::new(lines).block(block), area);
 }

@@ -1,9 +1,11 @@
 //! The whole console driven by key strings, without a terminal. Read `harness.rs` first.
 
+mod bad_inputs;
 mod chord;
 mod explained;
 mod frames;
 pub mod harness;
+mod hostile;
 mod looks;
 mod pty;
 mod recording;

@@ -66,6 +66,26 @@ pub fn cut_middle(text: &str, columns: usize) -> String {
     format!("{start}…{}", end.concat())
 }
 
+/// All of `text`, in pieces of at most `columns`.
+#[must_use]
+pub fn pieces(text: &str, columns: usize) -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
+    let mut room = 0;
+    let span = Span::raw(text);
+    for grapheme in span.styled_graphemes(Style::new()) {
+        let wide = width(grapheme.symbol);
+        match out.last_mut() {
+            Some(piece) if wide <= room => piece.push_str(grapheme.symbol),
+            _ => {
+                out.push(grapheme.symbol.into());
+                room = columns;
+            }
+        }
+        room = room.saturating_sub(wide);
+    }
+    out
+}
+
 /// `text` in exactly `columns`: cut or filled with spaces.
 #[must_use]
 pub fn fit(text: &str, columns: usize) -> String {
@@ -204,6 +224,12 @@ mod tests {
     fn names_keep_both_ends() {
         assert_eq!(cut_middle("payments-api-eu-west-3", 11), "payme…est-3");
         assert_eq!(cut_middle("short", 11), "short");
+    }
+
+    #[test]
+    fn pieces_lose_nothing() {
+        assert_eq!(pieces("全角文字ab", 5), ["全角", "文字a", "b"]);
+        assert_eq!(pieces("", 5), Vec::<String>::new());
     }
 
     #[test]
