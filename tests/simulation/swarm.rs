@@ -1,7 +1,8 @@
 //! Plans of trouble drawn from seeds: whatever happens, no rule is broken, and once it is over everything comes to its end.
 //!
-//! `SWARM=N` plays N seeds instead of the usual number, `SEED=N` plays one and tells its story (`SEED="N narrow"` one as the
-//! first plans were drawn). A seed that failed once is kept in `seeds.txt` with what it had found, and played for ever.
+//! `SWARM=N` plays N seeds instead of the usual number, `SWARM=A..B` those from A on and below B, `SEED=N` plays one and tells
+//! its story, `SEED="N narrow"` one as the first plans were drawn. A seed that failed once is kept in `seeds.txt` with what it
+//! had found, and played for ever.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -17,10 +18,6 @@ const USUAL: u64 = 600;
 const TWICE: usize = 15;
 
 const KEPT: &str = include_str!("seeds.txt");
-
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
-}
 
 /// A seed, and how a plan is drawn from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,9 +68,12 @@ fn kept() -> Vec<Seed> {
     lines.map(|line| Seed::read(line).unwrap_or_else(|| panic!("seeds.txt: `{line}`"))).collect()
 }
 
-/// The usual seeds, or as many as are asked for.
+/// The usual seeds, or those that are asked for.
 fn seeds() -> impl Iterator<Item = Seed> {
-    (0..number("SWARM").unwrap_or(USUAL)).map(Seed::new)
+    let asked = std::env::var("SWARM").unwrap_or_else(|_| USUAL.to_string());
+    let (from, to) = asked.split_once("..").unwrap_or(("0", &asked));
+    let number = |text: &str| text.parse().unwrap_or_else(|_| panic!("SWARM={asked}: {text} is no number"));
+    (number(from)..number(to)).map(Seed::new)
 }
 
 fn swarm(seeds: &[Seed]) {
