@@ -4,28 +4,39 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+/// What `pointer` points at. `Value::pointer` copies every word of it twice, for the sake of escapes that hardly any has.
+fn at<'a>(object: &'a Value, pointer: &str) -> Option<&'a Value> {
+    if pointer.contains('~') || !pointer.starts_with('/') {
+        return object.pointer(pointer);
+    }
+    pointer.split('/').skip(1).try_fold(object, |value, word| match value {
+        Value::Object(fields) => fields.get(word),
+        Value::Array(items) => items.get(word.parse::<usize>().ok()?),
+        _ => None,
+    })
+}
+
 /// The string at `pointer`, empty where there is none.
 #[must_use]
 pub fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    at(object, pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The integer at `pointer`, if there is one.
 #[must_use]
 pub fn integer(object: &Value, pointer: &str) -> Option<i64> {
-    object.pointer(pointer).and_then(Value::as_i64)
+    at(object, pointer).and_then(Value::as_i64)
 }
 
 /// The items at `pointer`, none where it is no list.
 pub fn items<'a>(object: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
-    object.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
+    at(object, pointer).and_then(Value::as_array).into_iter().flatten()
 }
 
 /// The string map at `pointer`; values that are no strings are left out.
 #[must_use]
 pub fn strings(object: &Value, pointer: &str) -> BTreeMap<String, String> {
-    object
-        .pointer(pointer)
+    at(object, pointer)
         .and_then(Value::as_object)
         .into_iter()
         .flatten()
@@ -36,7 +47,7 @@ pub fn strings(object: &Value, pointer: &str) -> BTreeMap<String, String> {
 /// `metadata.annotations[key]`; keys hold slashes, so a pointer will not do.
 #[must_use]
 pub fn annotation<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
-    object.pointer("/metadata/annotations")?.get(key)?.as_str()
+    at(object, "/metadata/annotations")?.get(key)?.as_str()
 }
 
 /// The object at `key` of `parent`, made when it is missing or something else.
@@ -71,6 +82,14 @@ pub fn owner_of<'a>(object: &'a Value, path: &[&str]) -> Option<&'a str> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_is_pointed_at_is_what_serde_finds() {
+        let object = json!({"a": {"b/c": 1, "": 2, "d": [3, {"e": 4}]}});
+        for pointer in ["", "/", "/a", "/a/", "/a/b~1c", "/a/d/0", "/a/d/1/e", "/a/d/2", "/a/d/-", "/a/d/0/x", "a/d", "/x/y"] {
+            assert_eq!(at(&object, pointer), object.pointer(pointer), "{pointer}");
+        }
+    }
 
     #[test]
     fn the_newest_owner_of_a_field_is_found() {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::api::{ApiServer, Status};
 use super::world::MeshKind;
-use crate::domain::canary::{BLUE_GREEN_ANNOTATION, GATES_ANNOTATION, HookKind};
+use crate::domain::canary::{BLUE_GREEN_ANNOTATION, GATES_ANNOTATION, HookKind, NO_DATA_ANNOTATION};
 use crate::domain::target::CanaryKey;
 use crate::kubernetes::json::{integer, items, text};
 use crate::kubernetes::kinds::Kind;
@@ -88,13 +88,22 @@ pub struct App {
     /// `progressDeadlineSeconds` of Canary and Deployment.
     pub deadline: u64,
     pub replicas: i64,
+    /// Gates that people open.
     pub gates: Vec<HookKind>,
+    /// Gates that a webhook keeps each, closed until the world's receiver is told otherwise.
+    pub hook_gates: Vec<HookKind>,
+    /// A webhook that orders a rollback once the receiver is told so.
+    pub rollback_hook: bool,
     /// It has a `ConfigMap` that is tracked.
     pub configured: bool,
     /// A pre-rollout and a rollout webhook.
     pub hooks: bool,
-    /// Webhooks of every other type, which pass; the rollback one does not.
+    /// Webhooks of every other type that is asked, which pass; the rollback one does not.
     pub all_hooks: bool,
+    /// A webhook that is told of events.
+    pub events: bool,
+    /// Checks without data hold the rollout.
+    pub held_without_data: bool,
     /// Requests are mirrored to the canary before they are sent there.
     pub mirror: bool,
     /// Clients stay where a cookie says.
@@ -123,9 +132,13 @@ impl App {
             deadline: 60,
             replicas: 2,
             gates: Vec::new(),
+            hook_gates: Vec::new(),
+            rollback_hook: false,
             configured: false,
             hooks: false,
             all_hooks: false,
+            events: false,
+            held_without_data: false,
             mirror: false,
             affinity: false,
             skip: false,
@@ -138,6 +151,27 @@ impl App {
     #[must_use]
     pub fn key(&self) -> CanaryKey {
         CanaryKey::new(&self.namespace, &self.name)
+    }
+
+    /// Why there is no such application.
+    #[must_use]
+    pub fn impossible(&self) -> Option<&'static str> {
+        let percents = match self.way {
+            Way::Weights { step, max, back } => (1..=100).contains(&step) && (1..=100).contains(&max) && (0..=100).contains(&back),
+            Way::Iterations(_) | Way::Matches(_) => true,
+        };
+        let holds_back =
+            |gate: &HookKind| matches!(gate, HookKind::ConfirmRollout | HookKind::ConfirmTrafficIncrease | HookKind::ConfirmPromotion);
+        match self.way {
+            _ if !percents => Some("its steps are no percentages"),
+            Way::Iterations(n) | Way::Matches(n) if n < 1 => Some("it has no iteration to pass"),
+            Way::Matches(_) if self.affinity => Some("the clients of an A/B test are told apart by their headers, and not by a cookie"),
+            _ if self.live && self.router != Router::Kubernetes => Some("only plain Kubernetes has an apex Service to switch"),
+            _ if self.interval == 0 || self.deadline == 0 => Some("its interval and its deadline last no time"),
+            _ if self.replicas < 1 => Some("it has no pod"),
+            _ if !self.gates.iter().chain(&self.hook_gates).all(holds_back) => Some("only confirm-* gates hold a rollout back"),
+            _ => None,
+        }
     }
 
     /// The Canary.
@@ -180,6 +214,15 @@ impl App {
             }
             hook("rollback", "rollback", "gate/halt");
         }
+        for gate in &self.hook_gates {
+            hook(&format!("{}-keeper", gate.word()), gate.word(), "gate/check");
+        }
+        if self.rollback_hook {
+            hook("brake", "rollback", "rollback/check");
+        }
+        if self.events {
+            hook("chronicle", "event", "events");
+        }
         if !hooks.is_empty() {
             analysis["webhooks"] = json!(hooks);
         }
@@ -212,6 +255,9 @@ impl App {
         }
         if self.live {
             canary["metadata"]["annotations"] = json!({BLUE_GREEN_ANNOTATION: "live"});
+        }
+        if self.held_without_data {
+            canary["metadata"]["annotations"][NO_DATA_ANNOTATION] = json!("hold");
         }
         if !self.gates.is_empty() {
             let gates: Vec<_> = self.gates.iter().map(|gate| gate.word()).collect();

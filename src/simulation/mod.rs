@@ -14,6 +14,7 @@
 //! | `line` | what kube's Client takes for the network, and what happens to requests on it |
 //! | `listener` | the same servers behind loopback TLS |
 //! | `cluster`, `process`, `app` | one of each |
+//! | `kinds` | every strategy, and what else a Canary may ask for |
 //! | `signal` | a value that many wait for, woken in a fixed order |
 //! | `stage` | a cluster with applications, engines and an operator |
 //! | `rehearse` | one rollout, ended after every write |
@@ -29,6 +30,7 @@ pub mod check;
 pub mod cluster;
 pub mod demo;
 pub mod fields;
+pub mod kinds;
 pub mod line;
 pub mod listener;
 pub mod load;

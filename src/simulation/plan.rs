@@ -4,9 +4,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::app::{App, Pods, Release, Router, Way};
+use super::app::{App, Pods, Release, Router, Way, is_bad};
 use crate::domain::canary::HookKind;
 use crate::domain::intent::Verb;
+
+mod wide;
 
 /// A spell of trouble.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +59,16 @@ pub enum Spell {
     HandOnRoute(usize, i64),
     /// The engines' clock is wrong by so many seconds, and then set right.
     ClockSet(i64),
+    /// Prometheus answers with an error of its own.
+    MetricsError,
+    /// Nobody is there to take webhooks.
+    HooksRefuse,
+    /// Images of the n-th application cannot be pulled.
+    ImagesGone(usize),
+    /// Autoscalers jump between their bounds.
+    ScalersFight,
+    /// The other GitOps agent wants so many replicas of every Deployment that it applies.
+    AgentFights(i64),
 }
 
 /// How a process ends.
@@ -91,6 +103,16 @@ pub enum Event {
     Rival {
         lasts: Duration,
     },
+    /// Webhooks open an application's gates, or close them.
+    Gate {
+        app: usize,
+        open: bool,
+    },
+    /// An application's webhook orders a rollback, or no longer.
+    Brake {
+        app: usize,
+        on: bool,
+    },
 }
 
 /// The plan of one run.
@@ -98,6 +120,8 @@ pub enum Event {
 pub struct Plan {
     pub seed: u64,
     pub apps: Vec<App>,
+    /// Another GitOps agent applies what was released last, from the start to the end; else it is applied once.
+    pub agent: bool,
     /// In order of time.
     pub events: Vec<(Duration, Event)>,
     /// From here on nothing goes wrong, and everything has to come to its end.
@@ -109,6 +133,8 @@ pub struct Plan {
 pub enum PlanError {
     #[error("the plan has no application: nothing can happen to none")]
     NoApps,
+    #[error("application {name}: {why}")]
+    NoSuchKind { name: String, why: &'static str },
     #[error("two applications are called {0}: give each its own name")]
     SameName(String),
     #[error("at {at} s {what} is about application {app}, and there are {known}")]
@@ -122,9 +148,18 @@ pub enum PlanError {
 }
 
 impl Plan {
-    /// Draws a plan: each seed has its own subset of troubles, so that some run long enough alone to bite.
+    /// Draws a plan: what [`Plan::narrow`] has, and in most of them more of it.
     #[must_use]
     pub fn draw(seed: u64) -> Self {
+        let mut plan = Self::narrow(seed);
+        plan.widen();
+        plan
+    }
+
+    /// Draws a plan as the first ones were: each seed has its own subset of troubles, so that some run long enough alone
+    /// to bite. Nothing may ever be drawn otherwise here, for seeds are kept; what is new belongs into `wide.rs`.
+    #[must_use]
+    pub fn narrow(seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         let apps: Vec<App> = (0..rng.usize(1..=3)).map(|i| draw_app(&mut rng, i)).collect();
         let heal = Duration::from_secs(rng.u64(200..=420));
@@ -168,7 +203,7 @@ impl Plan {
             events.push((Duration::from_secs(from), Event::Rival { lasts: Duration::from_secs(rng.u64(20..=90)) }));
         }
         events.sort_by_key(|(at, _)| *at);
-        Self { seed, apps, events, heal }
+        Self { seed, apps, agent: false, events, heal }
     }
 
     /// Whether the plan can happen at all.
@@ -180,6 +215,9 @@ impl Plan {
             return Err(PlanError::NoApps);
         }
         for (i, app) in self.apps.iter().enumerate() {
+            if let Some(why) = app.impossible() {
+                return Err(PlanError::NoSuchKind { name: app.name.clone(), why });
+            }
             if self.apps.iter().skip(i + 1).any(|other| other.key() == app.key()) {
                 return Err(PlanError::SameName(app.name.clone()));
             }
@@ -197,7 +235,7 @@ impl Plan {
             if *at + event.lasts() > self.heal {
                 return Err(PlanError::AfterHealing { at: seconds, what: event.to_string(), heal: self.heal.as_secs() });
             }
-            if let Some(why) = event.impossible() {
+            if let Some(why) = event.impossible(self) {
                 return Err(PlanError::Impossible { at: seconds, what: event.to_string(), why });
             }
         }
@@ -209,7 +247,8 @@ impl Plan {
     pub fn story(&self) -> Vec<String> {
         let apps = self.apps.iter().enumerate().map(|(i, app)| format!("app {i}: {app:?}"));
         let events = self.events.iter().map(|(at, event)| format!("{:>7.1} s  {event}", at.as_secs_f64()));
-        apps.chain(events).chain([format!("{:>7.1} s  all is healed", self.heal.as_secs_f64())]).collect()
+        let agent = self.agent.then(|| "another GitOps agent applies what was released last".to_owned());
+        apps.chain(agent).chain(events).chain([format!("{:>7.1} s  all is healed", self.heal.as_secs_f64())]).collect()
     }
 }
 
@@ -291,7 +330,11 @@ impl Event {
         match self {
             Self::Release { app, .. }
             | Self::Order { app, .. }
-            | Self::Spell { what: Spell::PodsLost(app) | Spell::Fight(app) | Spell::HandOnRoute(app, _), .. } => Some(*app),
+            | Self::Gate { app, .. }
+            | Self::Brake { app, .. }
+            | Self::Spell {
+                what: Spell::PodsLost(app) | Spell::Fight(app) | Spell::HandOnRoute(app, _) | Spell::ImagesGone(app), ..
+            } => Some(*app),
             _ => None,
         }
     }
@@ -303,6 +346,8 @@ impl Event {
             Self::Spell { .. } => "a spell of trouble",
             Self::End { .. } => "the end of an engine",
             Self::Rival { .. } => "a second engine",
+            Self::Gate { .. } => "a gate",
+            Self::Brake { .. } => "a rollback",
         }
     }
 
@@ -315,8 +360,17 @@ impl Event {
         }
     }
 
-    fn impossible(&self) -> Option<&'static str> {
-        let Self::Spell { what, lasts } = self else { return None };
+    /// Why it cannot happen in `plan`, which has the application that it is about.
+    fn impossible(&self, plan: &Plan) -> Option<&'static str> {
+        let (what, lasts) = match self {
+            Self::Spell { what, lasts } => (what, lasts),
+            Self::Release { app, release } if plan.apps[*app].skip && is_bad(&release.tag) => {
+                return Some("nobody judges the releases of what skips its analysis, and a bad one would become the primary");
+            }
+            Self::Gate { app, .. } if plan.apps[*app].hook_gates.is_empty() => return Some("no webhook keeps a gate of it"),
+            Self::Brake { app, .. } if !plan.apps[*app].rollback_hook => return Some("no webhook can order its rollback"),
+            _ => return None,
+        };
         match what {
             Spell::Refused(n) | Spell::RepliesLost(n) | Spell::Answered(n, _) | Spell::Silence(n) if *n > 1_000 => {
                 Some("more than a thousand in a thousand requests")
@@ -327,6 +381,9 @@ impl Event {
             Spell::Slow(_) | Spell::WatchLag(_) | Spell::MetricsSlow(_) | Spell::HooksSlow(_) if lasts.is_zero() => {
                 Some("it lasts no time")
             }
+            Spell::ScalersFight if !plan.apps.iter().any(|app| app.scaler) => Some("no application has a scaler"),
+            Spell::AgentFights(_) if !plan.agent => Some("there is no other GitOps agent"),
+            Spell::AgentFights(replicas) if *replicas < 0 => Some("fewer replicas than none"),
             _ => None,
         }
     }
@@ -342,6 +399,9 @@ impl fmt::Display for Event {
             Self::Spell { what, lasts } => write!(f, "{what:?} for {} s", lasts.as_secs()),
             Self::End { how, down } => write!(f, "{how:?} of the engine, the next one after {} s", down.as_secs()),
             Self::Rival { lasts } => write!(f, "a second engine for {} s", lasts.as_secs()),
+            Self::Gate { app, open } => write!(f, "webhooks {} the gates of app {app}", if *open { "open" } else { "close" }),
+            Self::Brake { app, on: true } => write!(f, "a webhook orders the rollback of app {app}"),
+            Self::Brake { app, on: false } => write!(f, "no webhook orders the rollback of app {app} any more"),
         }
     }
 }
@@ -352,7 +412,7 @@ mod tests {
 
     fn plan(event: Event) -> Plan {
         let app = App::new("shop", "web", Router::Istio);
-        Plan { seed: 0, apps: vec![app], events: vec![(Duration::from_secs(10), event)], heal: Duration::from_secs(100) }
+        Plan { seed: 0, apps: vec![app], agent: false, events: vec![(Duration::from_secs(10), event)], heal: Duration::from_secs(100) }
     }
 
     fn spell(what: Spell, lasts: u64) -> Event {
@@ -380,6 +440,12 @@ mod tests {
             (spell(Spell::PodsLost(1), 5), "there are 1"),
             (Event::Order { app: 7, verb: Verb::Pause }, "application 7"),
             (Event::Rival { lasts: Duration::from_secs(500) }, "heal later"),
+            (spell(Spell::ImagesGone(3), 5), "there are 1"),
+            (spell(Spell::ScalersFight, 5), "no application has a scaler"),
+            (spell(Spell::AgentFights(2), 5), "no other GitOps agent"),
+            (Event::Gate { app: 0, open: true }, "no webhook keeps a gate"),
+            (Event::Gate { app: 2, open: true }, "there are 1"),
+            (Event::Brake { app: 0, on: true }, "no webhook can order"),
         ] {
             let error = plan(event).check().expect_err("refused").to_string();
             assert!(error.contains(said) && error.contains("10 s"), "{error}");
@@ -393,5 +459,29 @@ mod tests {
         let mut late = plan(Event::Rival { lasts: Duration::ZERO });
         late.events.push((Duration::from_secs(1), Event::Rival { lasts: Duration::ZERO }));
         assert!(matches!(late.check(), Err(PlanError::OutOfOrder { .. })));
+        let mut skipped = plan(Event::Release { app: 0, release: Release::new("1.1.0-bad") });
+        assert_eq!(skipped.check(), Ok(()));
+        skipped.apps[0].skip = true;
+        assert!(skipped.check().expect_err("refused").to_string().contains("nobody judges"));
+        let mut fought = plan(spell(Spell::AgentFights(-1), 5));
+        fought.agent = true;
+        assert!(fought.check().expect_err("refused").to_string().contains("fewer replicas than none"));
+    }
+
+    #[test]
+    fn an_application_that_cannot_be_is_refused_with_its_reason() {
+        let refused = |spoil: &dyn Fn(&mut App), said: &str| {
+            let mut plan = plan(Event::Rival { lasts: Duration::ZERO });
+            spoil(&mut plan.apps[0]);
+            let error = plan.check().expect_err("refused").to_string();
+            assert!(error.contains(said) && error.contains("application web"), "{error}");
+        };
+        refused(&|app| app.live = true, "apex Service");
+        refused(&|app| (app.affinity, app.way) = (true, Way::Matches(2)), "by their headers");
+        refused(&|app| app.way = Way::Iterations(0), "no iteration");
+        refused(&|app| app.way = Way::Weights { step: 0, max: 50, back: 0 }, "no percentages");
+        refused(&|app| app.interval = 0, "no time");
+        refused(&|app| app.replicas = 0, "no pod");
+        refused(&|app| app.hook_gates = vec![HookKind::PreRollout], "confirm-*");
     }
 }

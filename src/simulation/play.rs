@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use http::Method;
 use jiff::SignedDuration;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::app::Release;
+use super::app::{Release, Router};
 use super::line::{Asked, Trouble, Weather};
 use super::plan::{End, Event, Plan, Spell};
 use super::process::Process;
 use super::stage::{Stage, bound};
 use super::world::{MetricsFault, WebhookFault};
-use crate::kubernetes::json::items;
+use crate::kubernetes::json::text;
 use crate::kubernetes::verbs::Fate;
 
 /// The release that everything has to come through with after healing.
@@ -59,6 +59,8 @@ struct Player<'a> {
     sky: Sky,
     engine: Option<Process>,
     rival: Option<Process>,
+    /// What was released last of each application.
+    released: Vec<Release>,
     agenda: BTreeMap<(Duration, usize), Act>,
     numbered: usize,
     story: Vec<String>,
@@ -72,8 +74,13 @@ pub async fn play(plan: &Plan) -> Result<Outcome, String> {
     plan.check().map_err(|e| e.to_string())?;
     let stage = Stage::set(plan.seed, plan.apps.clone())?;
     let sky = Arc::new(Mutex::new((fastrand::Rng::with_seed(plan.seed ^ 0x5eed), Vec::new())));
-    let mut player = Player { plan, stage, sky, engine: None, rival: None, agenda: BTreeMap::new(), numbered: 0, story: Vec::new() };
+    let released = vec![Release::new("1.0.0"); plan.apps.len()];
+    let agenda = BTreeMap::new();
+    let mut player = Player { plan, stage, sky, engine: None, rival: None, released, agenda, numbered: 0, story: Vec::new() };
     player.stage.operator_weather(Some(player.weather()));
+    if plan.agent {
+        player.stage.hand_over(&player.released);
+    }
     player.put(Duration::ZERO, Act::Start);
     for (index, (at, _)) in plan.events.iter().enumerate() {
         player.put(*at, Act::Event(index));
@@ -154,7 +161,7 @@ impl Player<'_> {
 
     async fn happen(&mut self, at: Duration, event: Event) -> Result<(), String> {
         match event {
-            Event::Release { app, release } => self.stage.release(app, &release, false)?,
+            Event::Release { app, release } => self.release(app, release)?,
             Event::Order { app, verb } => match self.stage.order(app, verb).await {
                 Ok(id) => self.tell(format!("{id} arrived")),
                 Err(error) => self.tell(format!("{verb} did not arrive: {error}")),
@@ -174,12 +181,24 @@ impl Player<'_> {
                     self.put(at + lasts, Act::RivalEnds);
                 }
             }
+            Event::Gate { app, open } => self.stage.gate(app, open),
+            Event::Brake { app, on } => self.stage.brake(app, on),
             Event::Spell { what, lasts } => {
                 self.begin_spell(at, &what, lasts);
                 self.put(at + lasts, Act::Over(what));
             }
         }
         Ok(())
+    }
+
+    /// Applies a release, or lets the other GitOps agent do so.
+    fn release(&mut self, app: usize, release: Release) -> Result<(), String> {
+        self.released[app] = release;
+        if self.plan.agent {
+            self.stage.hand_over(&self.released);
+            return Ok(());
+        }
+        self.stage.release(app, &self.released[app], false)
     }
 
     fn begin_spell(&mut self, at: Duration, spell: &Spell, lasts: Duration) {
@@ -228,6 +247,14 @@ impl Player<'_> {
                 });
             }
             Spell::HooksFail => self.stage.cluster.world(|world| world.faults().webhooks = Some(WebhookFault::Failing)),
+            Spell::MetricsError => self.stage.cluster.world(|world| world.faults().metrics = Some(MetricsFault::ServerError)),
+            Spell::HooksRefuse => self.stage.cluster.world(|world| world.faults().webhooks = Some(WebhookFault::Refusing)),
+            Spell::ImagesGone(app) => {
+                let image = format!("/{}:", self.stage.apps[*app].name);
+                self.stage.cluster.world(|world| world.faults().break_image(&image));
+            }
+            Spell::ScalersFight => self.stage.cluster.world(|world| world.faults().autoscalers_fight = true),
+            Spell::AgentFights(replicas) => self.stage.cluster.world(|world| world.agent().fight_over_replicas(Some(*replicas))),
             Spell::HandOnRoute(app, weight) => self.hand_on_route(*app, *weight),
             Spell::ClockSet(seconds) => self.stage.engine_clock.step(SignedDuration::from_secs(*seconds)),
         }
@@ -247,10 +274,14 @@ impl Player<'_> {
             | Spell::MetricsGarbage
             | Spell::MetricsFrozen
             | Spell::MetricsSlander
-            | Spell::MetricsLie => self.stage.cluster.world(|world| world.faults().metrics = None),
+            | Spell::MetricsLie
+            | Spell::MetricsError => self.stage.cluster.world(|world| world.faults().metrics = None),
             Spell::MeshStuck => self.stage.cluster.world(|world| world.faults().mesh_stuck = false),
             Spell::PodsLost(_) => self.stage.cluster.world(|world| world.faults().lost.clear()),
-            Spell::HooksFail => self.stage.cluster.world(|world| world.faults().webhooks = None),
+            Spell::HooksFail | Spell::HooksRefuse => self.stage.cluster.world(|world| world.faults().webhooks = None),
+            Spell::ImagesGone(_) => self.stage.cluster.world(|world| world.faults().images.clear()),
+            Spell::ScalersFight => self.stage.cluster.world(|world| world.faults().autoscalers_fight = false),
+            Spell::AgentFights(_) => self.stage.cluster.world(|world| world.agent().fight_over_replicas(None)),
             Spell::ClockSet(seconds) => self.stage.engine_clock.step(SignedDuration::from_secs(-seconds)),
             _ => {}
         }
@@ -287,15 +318,18 @@ impl Player<'_> {
     fn hand_on_route(&mut self, app: usize, weight: i64) {
         let app = self.stage.apps[app].clone();
         let server = &self.stage.cluster.server;
-        let Some(route) = server.object("virtualservices.networking.istio.io", &app.namespace, &app.name) else { return };
+        let (places, plural) = match app.router {
+            Router::Istio => ("/spec/http/0/route", "virtualservices"),
+            Router::Gateway => ("/spec/rules/0/backendRefs", "httproutes"),
+            Router::Kubernetes => return,
+        };
+        let Some(route) = app.router.resource().and_then(|resource| server.object(resource, &app.namespace, &app.name)) else { return };
         let mut route = (*route).clone();
-        if items(&route, "/spec/http/0/route").count() != 2 {
-            return;
-        }
-        route["spec"]["http"][0]["route"][0]["weight"] = json!(100 - weight);
-        route["spec"]["http"][0]["route"][1]["weight"] = json!(weight);
-        let path =
-            format!("/apis/networking.istio.io/v1/namespaces/{}/virtualservices/{}?fieldManager=kubectl-edit", app.namespace, app.name);
+        let Some([primary, canary]) = route.pointer_mut(places).and_then(Value::as_array_mut).map(Vec::as_mut_slice) else { return };
+        primary["weight"] = json!(100 - weight);
+        canary["weight"] = json!(weight);
+        let version = text(&route, "/apiVersion");
+        let path = format!("/apis/{version}/namespaces/{}/{plural}/{}?fieldManager=kubectl-edit", app.namespace, app.name);
         let done = server.call("somebody", Method::PUT, &path, "application/json", Some(&route));
         if let Err(error) = done {
             self.tell(format!("the hand on the route was refused: {error}"));
@@ -304,7 +338,14 @@ impl Player<'_> {
 
     async fn heal(&mut self) {
         self.spells(Vec::clear);
-        self.stage.cluster.world(|world| world.faults().heal());
+        self.stage.cluster.world(|world| {
+            world.faults().heal();
+            world.agent().fight_over_replicas(None);
+        });
+        for app in 0..self.stage.apps.len() {
+            self.stage.gate(app, true);
+            self.stage.brake(app, false);
+        }
         self.stage.cluster.server.set_watch_lag(Duration::ZERO);
         if let Some(rival) = self.rival.take() {
             rival.kill().await;
@@ -319,7 +360,7 @@ impl Player<'_> {
     async fn finish(mut self) -> Result<Outcome, String> {
         let apps = self.stage.apps.len();
         for app in 0..apps {
-            self.stage.release(app, &Release::new(LAST), false)?;
+            self.release(app, Release::new(LAST))?;
         }
         // What is in flight ends first, and the last release after it.
         let bound = self.stage.apps.iter().map(bound).max().unwrap_or_default() * 2;
@@ -337,6 +378,9 @@ impl Player<'_> {
             if self.stage.fate(app, &id) == Fate::Waiting {
                 self.stage.checker.complain(format!("S21: {id} of app {app} arrived and waits for its verdict still"));
             }
+        }
+        for refusal in self.stage.cluster.world(|world| world.agent().refusals().to_vec()) {
+            self.stage.checker.complain(format!("the other GitOps agent was refused: {refusal}"));
         }
         let writes = |player: &Self| player.engine.as_ref().map_or(0, |engine| engine.line.writes());
         if self.stage.checker.broken().is_empty() {

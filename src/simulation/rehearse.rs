@@ -7,12 +7,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::app::{App, Pods, Release, Router, Way};
+use super::app::{App, Pods, Release};
 use super::check::Lives;
+use super::kinds::{self, Feature};
 use super::line::{Asked, Trouble};
 use super::process::Process;
 use super::stage::{Stage, bound};
-use crate::domain::canary::HookKind;
 use crate::domain::intent::Verb;
 use crate::domain::phase::Phase;
 use crate::domain::revision::Revision;
@@ -25,6 +25,10 @@ pub enum Act {
     /// An order, and its verdict waited for.
     Order(Verb),
     Phase(Phase),
+    /// Gates that webhooks keep open, or close again.
+    Gate(bool),
+    /// The webhook that can order a rollback does.
+    Brake,
     /// The route gives the canary at least so many percent.
     Weight(i64),
     /// So many checks have failed.
@@ -65,30 +69,7 @@ pub struct Ended {
 /// Every strategy on every router that has it, with each of its outcomes; then what else can happen to a rollout.
 #[must_use]
 pub fn all() -> Vec<Rehearsal> {
-    strategies().into_iter().flat_map(|(name, app)| outcomes(name, app)).chain(incidents()).collect()
-}
-
-/// The strategies by router.
-fn strategies() -> Vec<(&'static str, App)> {
-    let istio = || App::new("shop", "web", Router::Istio);
-    let gateway = || App::new("shop", "web", Router::Gateway);
-    let plain = || App { way: Way::Iterations(2), ..App::new("shop", "web", Router::Kubernetes) };
-    let (blue_green, by_match) = (Way::Iterations(2), Way::Matches(2));
-    vec![
-        ("istio, weights", istio()),
-        ("istio, A/B", App { way: by_match, ..istio() }),
-        ("istio, blue/green", App { way: blue_green, ..istio() }),
-        ("istio, mirrored weights", App { mirror: true, ..istio() }),
-        ("istio, mirrored blue/green", App { mirror: true, way: blue_green, ..istio() }),
-        ("istio, affinity", App { affinity: true, ..istio() }),
-        ("gateway, weights", gateway()),
-        ("gateway, A/B", App { way: by_match, ..gateway() }),
-        ("gateway, blue/green", App { way: blue_green, ..gateway() }),
-        ("gateway, mirrored blue/green", App { mirror: true, way: blue_green, ..gateway() }),
-        ("gateway, affinity", App { affinity: true, ..gateway() }),
-        ("plain, blue/green", plain()),
-        ("plain, live blue/green", App { live: true, ..plain() }),
-    ]
+    kinds::strategies().into_iter().flat_map(|(name, app)| outcomes(name, app)).chain(incidents()).collect()
 }
 
 /// What can become of a rollout: promoted, rolled back by its checks, its deadline or an order.
@@ -107,24 +88,36 @@ fn outcomes(name: &'static str, app: App) -> Vec<Rehearsal> {
 
 /// What else can happen, each on one router.
 fn incidents() -> Vec<Rehearsal> {
-    use Act::{Failed, Order, Release as Ship, Rest, Weight};
-    let istio = || App::new("shop", "web", Router::Istio);
+    use Act::{Failed, Gate, Order, Release as Ship, Rest, Weight};
+    let istio = || kinds::with(&[]);
     let good = || Ship(Release::new("1.1.0"));
     let bad = || Ship(Release::new("1.1.0-bad"));
     let crash = || Ship(Release { pods: Pods::Crash, ..Release::new("1.1.0") });
     let rehearsal = |name: &str, app, acts| Rehearsal { name: name.into(), app, acts };
     let (promoted, failed) = (|| Rest(Phase::Succeeded), || Rest(Phase::Failed));
     let gate = |phase| [Act::Phase(phase), Order(Verb::Approve)];
-    let gated = App { gates: vec![HookKind::ConfirmRollout, HookKind::ConfirmPromotion], ..istio() };
+    let gated = || kinds::with(&[Feature::Gates]);
     let mut through_gates = vec![good()];
     through_gates.extend(gate(Phase::Waiting));
     through_gates.extend(gate(Phase::WaitingPromotion));
     through_gates.push(promoted());
+    let through_hooks = vec![
+        good(),
+        Act::Phase(Phase::Waiting),
+        Gate(true),
+        Weight(20),
+        Gate(false),
+        Act::Phase(Phase::WaitingPromotion),
+        Gate(true),
+        promoted(),
+    ];
     vec![
         rehearsal("slow", istio(), vec![Ship(Release::new("1.1.0-slow")), failed()]),
-        rehearsal("back in steps", App { way: Way::Weights { step: 50, max: 100, back: 50 }, ..istio() }, vec![good(), promoted()]),
-        rehearsal("gates, approved", gated.clone(), through_gates),
-        rehearsal("gates, rejected", gated, vec![good(), Act::Phase(Phase::Waiting), Order(Verb::Reject), failed()]),
+        rehearsal("back in steps", kinds::with(&[Feature::BackInSteps]), vec![good(), promoted()]),
+        rehearsal("gates, approved", gated(), through_gates),
+        rehearsal("gates, rejected", gated(), vec![good(), Act::Phase(Phase::Waiting), Order(Verb::Reject), failed()]),
+        rehearsal("gates of webhooks", kinds::with(&[Feature::HookGates]), through_hooks),
+        rehearsal("rolled back by a webhook", kinds::with(&[Feature::RollbackHook]), vec![good(), Weight(20), Act::Brake, failed()]),
         rehearsal("aborted under way", istio(), vec![good(), Weight(20), Order(Verb::Abort), failed()]),
         rehearsal("paused and resumed", istio(), vec![good(), Weight(20), Order(Verb::Pause), Order(Verb::Resume), promoted()]),
         rehearsal("promoted by order", istio(), vec![bad(), Failed(1), Order(Verb::Promote), promoted()]),
@@ -132,16 +125,17 @@ fn incidents() -> Vec<Rehearsal> {
         rehearsal("another revision in mid-run", istio(), vec![good(), Weight(20), Ship(Release::new("1.2.0")), promoted()]),
         rehearsal(
             "configuration alone",
-            App { configured: true, ..istio() },
+            kinds::with(&[Feature::Configured]),
             vec![Ship(Release { setting: "loud".into(), ..Release::new("1.0.0") }), promoted()],
         ),
-        rehearsal("webhooks", App { hooks: true, ..istio() }, vec![good(), promoted()]),
-        rehearsal("webhooks of every type", App { all_hooks: true, ..istio() }, vec![good(), promoted()]),
-        rehearsal("skipped, promoted", App { skip: true, ..istio() }, vec![good(), promoted()]),
-        rehearsal("skipped, crashing", App { skip: true, ..istio() }, vec![crash(), failed()]),
-        rehearsal("scaler, promoted", App { scaler: true, ..istio() }, vec![good(), promoted()]),
-        rehearsal("scaler, rolled back", App { scaler: true, ..istio() }, vec![bad(), failed()]),
-        rehearsal("with a finalizer", App { revert: true, ..istio() }, vec![good(), promoted()]),
+        rehearsal("webhooks", kinds::with(&[Feature::Hooks]), vec![good(), promoted()]),
+        rehearsal("webhooks of every type", kinds::with(&[Feature::Hooks, Feature::AllHooks, Feature::Events]), vec![good(), promoted()]),
+        rehearsal("held without data", kinds::with(&[Feature::HeldWithoutData]), vec![good(), promoted()]),
+        rehearsal("skipped, promoted", kinds::with(&[Feature::Skip]), vec![good(), promoted()]),
+        rehearsal("skipped, crashing", kinds::with(&[Feature::Skip]), vec![crash(), failed()]),
+        rehearsal("scaler, promoted", kinds::with(&[Feature::Scaler]), vec![good(), promoted()]),
+        rehearsal("scaler, rolled back", kinds::with(&[Feature::Scaler]), vec![bad(), failed()]),
+        rehearsal("with a finalizer", kinds::with(&[Feature::Finalizer]), vec![good(), promoted()]),
     ]
 }
 
@@ -168,6 +162,8 @@ pub async fn rehearse(rehearsal: &Rehearsal, disturbance: Disturbance) -> Result
                 let id = stage.order(0, *verb).await.map_err(|e| e.to_string())?;
                 cast.wait(&mut stage, verb.word(), |stage| matches!(stage.fate(0, &id), Fate::Settled(_))).await?;
             }
+            Act::Gate(open) => stage.gate(0, *open),
+            Act::Brake => stage.brake(0, true),
             Act::Phase(phase) => cast.wait(&mut stage, phase.word(), |stage| stage.status(0).phase == *phase).await?,
             Act::Weight(weight) => cast.wait(&mut stage, "its weight", |stage| stage.status(0).canary_weight >= *weight).await?,
             Act::Failed(checks) => cast.wait(&mut stage, "failed checks", |stage| stage.status(0).failed_checks >= *checks).await?,

@@ -29,6 +29,9 @@ use crate::runner::clock::Clock;
 /// When simulated time begins.
 pub const ORIGIN: Timestamp = Timestamp::constant(1_767_225_600, 0);
 
+/// Milliseconds between two applies of the other GitOps agent, where there is one.
+const AGENT: u64 = 20_000;
+
 /// A stage. Nothing on it touches anything outside this process.
 pub struct Stage {
     /// The world's.
@@ -53,8 +56,8 @@ impl Stage {
     /// What the API server refused.
     pub fn set(seed: u64, apps: Vec<App>) -> Result<Self, String> {
         let clock = Clock::simulated(ORIGIN, 1);
-        let cluster =
-            SimulatedCluster::start("stage", seed, &clock, WorldOptions { seed, mesh: MeshKind::Istio, ..WorldOptions::default() });
+        let options = WorldOptions { seed, mesh: MeshKind::Istio, agent_interval: AGENT, ..WorldOptions::default() };
+        let cluster = SimulatedCluster::start("stage", seed, &clock, options);
         let checker = Checker::follow(&cluster.server);
         let operator = Line::new(Arc::clone(&cluster.server), "operator", None);
         let access = Access::new(operator.client());
@@ -81,6 +84,25 @@ impl Stage {
     /// What the API server refused.
     pub fn release(&self, app: usize, release: &Release, first: bool) -> Result<(), String> {
         self.apps[app].objects(release, first).iter().try_for_each(|object| self.apply(object))
+    }
+
+    /// From now on the other GitOps agent applies these releases, one of each application, again and again.
+    pub fn hand_over(&self, releases: &[Release]) {
+        let objects = |(app, release): (&App, &Release)| app.objects(release, false).into_iter().chain([app.canary()]);
+        let manifests = self.apps.iter().zip(releases).flat_map(objects).collect();
+        self.cluster.world(|world| world.agent().set(manifests));
+    }
+
+    /// Opens or closes the gates of the n-th application that webhooks keep.
+    pub fn gate(&self, app: usize, open: bool) {
+        let app = &self.apps[app];
+        self.cluster.world(|world| world.webhooks().gate(&app.namespace, &app.name, open));
+    }
+
+    /// Lets the n-th application's webhook order a rollback, or no longer.
+    pub fn brake(&self, app: usize, on: bool) {
+        let app = &self.apps[app];
+        self.cluster.world(|world| world.webhooks().rollback(&app.namespace, &app.name, on));
     }
 
     /// Starts an engine under a name of its own.
