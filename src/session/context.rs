@@ -69,6 +69,8 @@ pub struct Context {
     permissions: Permissions,
     /// The row as an earlier session saw it, until this one has seen it.
     remembered: Mutex<Option<Arc<ContextView>>>,
+    /// Of the connection as it is now.
+    pulse: Mutex<Pulse>,
     /// Counts the calls to connect anew.
     calls: watch::Sender<u64>,
     /// The name leads to another cluster than the one we are connected to.
@@ -124,6 +126,7 @@ impl Context {
             credential: Mutex::default(),
             permissions: Permissions::default(),
             remembered: Mutex::new(common.remembered.get(&name).cloned()),
+            pulse: Mutex::default(),
             calls: watch::channel(0).0,
             moved: AtomicBool::new(false),
             began: settings.clock.now(),
@@ -275,6 +278,7 @@ impl Context {
     /// Lives with `cluster` until another connection is wanted.
     async fn live(self: Arc<Self>, cluster: Arc<Cluster>, connection: &Connection, calls: &mut watch::Receiver<u64>) {
         lock(&self.problems).clear();
+        *lock(&self.pulse) = connection.pulse.clone();
         let source = self.source(&cluster.access);
         let mut tasks = JoinSet::new();
         {
@@ -635,6 +639,7 @@ impl Context {
             credential: lock(&self.credential).clone(),
             permissions: self.permissions.get(),
             remembered: None,
+            within: lock(&self.pulse).bound().map(|bound| bound.as_secs()),
         };
         if let Some(before) = self.remembered(cluster.as_deref()) {
             view.remembered = before.remembered;

@@ -89,6 +89,9 @@ pub struct ContextView {
     /// The canaries are of an earlier session, which saw them last then; gone once the cluster has answered.
     #[serde(default)]
     pub remembered: Option<Timestamp>,
+    /// The connection is asked whether it lives: while the link is live, what is shown is at most so many seconds old.
+    #[serde(default)]
+    pub within: Option<u64>,
 }
 
 impl ContextView {

@@ -41,9 +41,12 @@ impl Relay {
                 lines.spawn(async move {
                     let mut here = here;
                     let Ok(mut there) = TcpStream::connect(behind).await else { return };
-                    tokio::select! {
-                        _ = tokio::io::copy_bidirectional(&mut here, &mut there) => {}
-                        _ = quiet.wait_for(|quiet| *quiet) => std::future::pending::<()>().await,
+                    let is_silent = tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut here, &mut there) => false,
+                        told = quiet.wait_for(|quiet| *quiet) => told.is_ok(),
+                    };
+                    if is_silent {
+                        std::future::pending::<()>().await;
                     }
                 });
             }

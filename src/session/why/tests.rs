@@ -36,6 +36,7 @@ fn of(canary: CanaryView) -> Evidence {
         credential: None,
         permissions: BTreeMap::new(),
         remembered: None,
+        within: None,
         problems: Vec::new(),
     };
     Evidence {

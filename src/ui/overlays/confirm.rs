@@ -370,11 +370,13 @@ pub(super) fn proof_lines(proof: &str, typed: &Input, focused: bool, columns: us
 /// How old the data of a context is, in words.
 #[must_use]
 pub fn data_age(model: &Model, context: &ContextView) -> String {
-    match context.heard {
-        Some(heard) if context.link.is_live() => format!("live, heard {} ago", ago(heard, model.now)),
-        Some(heard) => format!("as of {}", as_of(heard, model.now)),
-        None if context.link.is_live() => "live".into(),
-        None => "nothing heard yet".into(),
+    let live = context.link.is_live();
+    match (context.heard, context.within) {
+        (Some(_), Some(within)) if live => format!("live, at most {within}s old"),
+        (Some(heard), None) if live => format!("live, heard {} ago", ago(heard, model.now)),
+        (Some(heard), _) => format!("as of {}", as_of(heard, model.now)),
+        (None, _) if live => "live".into(),
+        (None, _) => "nothing heard yet".into(),
     }
 }
 

@@ -213,6 +213,7 @@ fn context(name: &str, mesh: &str, wave: u32, canaries: Vec<CanaryView>) -> Cont
         credential: None,
         permissions: std::collections::BTreeMap::new(),
         remembered: None,
+        within: None,
     }
 }
 

@@ -120,6 +120,7 @@ fn context(now: Timestamp, at: usize, round: u32) -> ContextView {
         credential: None,
         permissions: std::collections::BTreeMap::new(),
         remembered: None,
+        within: None,
     }
 }
 
