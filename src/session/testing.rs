@@ -1,6 +1,7 @@
 //! Canaries and fleets as tests want them.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,15 +92,10 @@ pub fn shown(objects: impl IntoIterator<Item = (Kind, Value)>) -> Canaries {
     })
 }
 
-/// What a session shows of contexts that nobody answers for, once it has tried each of them.
-pub async fn unanswered(kubeconfig: &Value, fleet: Fleet) -> FleetView {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("kubeconfig");
-    // YAML wants escapes for more characters than JSON does.
-    let escaped = |c: char| if c.is_control() { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
-    std::fs::write(&path, kubeconfig.to_string().chars().map(escaped).collect::<String>()).expect("a kubeconfig");
-    let settings = Settings {
-        fleet,
+/// What a session is told that only looks.
+pub fn settings(cache: PathBuf) -> Settings {
+    Settings {
+        fleet: Fleet::default(),
         only: Vec::new(),
         mesh: None,
         prometheus: None,
@@ -108,12 +104,22 @@ pub async fn unanswered(kubeconfig: &Value, fleet: Fleet) -> FleetView {
         series: false,
         remember: None,
         in_cluster: false,
-        cache: folder.path().join("cache"),
+        cache,
         identity: "test".into(),
         clock: super::Clock::wall(),
         figures: Arc::default(),
         environment: BTreeMap::new(),
-    };
+    }
+}
+
+/// What a session shows of contexts that nobody answers for, once it has tried each of them.
+pub async fn unanswered(kubeconfig: &Value, fleet: Fleet) -> FleetView {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("kubeconfig");
+    // YAML wants escapes for more characters than JSON does.
+    let escaped = |c: char| if c.is_control() { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
+    std::fs::write(&path, kubeconfig.to_string().chars().map(escaped).collect::<String>()).expect("a kubeconfig");
+    let settings = Settings { fleet, ..settings(folder.path().join("cache")) };
     let session = Session::start(settings, Contexts::read(Some(&path)).expect("it is read")).expect("a session");
     for _ in 0..3_000 {
         let view = Arc::clone(&session.view().borrow());

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::Clock;
 use super::fleet::{Session, Settings};
+use super::testing::settings;
 use super::view::{ContextView, FleetView};
 use crate::kubernetes::access::Access;
 use crate::kubernetes::contexts::Contexts;
@@ -82,22 +83,7 @@ impl Bed {
     }
 
     fn settings(&self) -> Settings {
-        Settings {
-            fleet: crate::domain::fleet::Fleet::default(),
-            only: Vec::new(),
-            mesh: None,
-            prometheus: None,
-            lease_namespace: crate::kubernetes::lease::NAMESPACE.into(),
-            drive: false,
-            series: false,
-            remember: None,
-            in_cluster: false,
-            cache: self.folder.path().join("cache"),
-            identity: "test".into(),
-            clock: Clock::wall(),
-            figures: Arc::default(),
-            environment: BTreeMap::new(),
-        }
+        settings(self.folder.path().join("cache"))
     }
 
     fn start(&self) -> Arc<Session> {
