@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::super::view::{CredentialView, Link};
+use super::link::Holder;
 use super::{CONNECT, Context, lock};
 use crate::domain::text::clean;
 use crate::kubernetes::access::Access;
@@ -58,7 +59,7 @@ impl Context {
     fn set_out(&self) {
         self.cluster.send_replace(None);
         lock(&self.remembered).take();
-        (*lock(&self.holder), *lock(&self.version)) = (None, None);
+        (*lock(&self.holder), *lock(&self.version)) = (Holder::Unknown, None);
         lock(&self.problems).clear();
         self.permissions.forget();
         self.set_link(Link::Connecting { since: self.settings.clock.now() });
@@ -101,8 +102,9 @@ impl Context {
             })?;
             match crate::kubernetes::verbs::who(&Access::new(connection.client.clone())).await {
                 Err(error @ ApiError::Unauthorized { .. }) => return Err(unauthorized(error.to_string())),
-                Err(error @ (ApiError::Timeout { .. } | ApiError::Unreachable { .. })) => return Err(unreachable(error.to_string())),
-                Err(error @ ApiError::Refused { code: 500.., .. }) => return Err(unreachable(error.to_string())),
+                Err(error @ (ApiError::Timeout { .. } | ApiError::Unreachable { .. } | ApiError::Refused { code: 500.., .. })) => {
+                    return Err(unreachable(error.to_string()));
+                }
                 // An old server that does not know the question has answered, too.
                 Ok(_) | Err(_) => {}
             }
