@@ -10,6 +10,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::panic::PanicHookInfo;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{LazyLock, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -76,9 +77,12 @@ fn full(said: &str, stack: &str, frame: &str) -> String {
 
 /// Writes a report that only its owner may read, and takes the oldest ones away.
 fn write(folder: &Path, text: &str) -> io::Result<PathBuf> {
+    // One panic brings on the next within the same millisecond.
+    static COUNT: AtomicU32 = AtomicU32::new(0);
     fs::create_dir_all(folder)?;
     let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    let path = folder.join(format!("crash-{millis:013}-{}.txt", std::process::id()));
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let path = folder.join(format!("crash-{millis:013}-{}-{count:03}.txt", std::process::id()));
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?.write_all(text.as_bytes())?;
     let mut reports: Vec<PathBuf> = fs::read_dir(folder)?
         .filter_map(|entry| Some(entry.ok()?.path()))
@@ -119,8 +123,6 @@ mod tests {
         for number in 0..KEPT + 3 {
             last = write(&state, &format!("report {number}")).expect("a file");
             std::fs::metadata(&last).map(|data| assert_eq!(data.permissions().mode() & 0o777, 0o600)).expect("a file");
-            // Names tell milliseconds.
-            std::thread::park_timeout(std::time::Duration::from_millis(3));
         }
         fs::write(state.join("pilothouse.log"), "log").expect("a file");
         write(&state, "one more").expect("a file");
