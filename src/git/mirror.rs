@@ -15,6 +15,7 @@ use super::child::{self, Answer};
 use super::local;
 use super::lock::Lock;
 use super::refs::{self, Found, REMOTE_HEAD, RefInfo, RefKind};
+use super::stamp::Stamp;
 use super::{Address, GitError, GitTree};
 
 /// Packs that may pile up, one a fetch, before they are put together.
@@ -79,6 +80,18 @@ impl Mirror {
         }
         self.tidy(deadline);
         Ok(())
+    }
+
+    /// What tells that no ref of the mirror has moved; `None` where they are to be read.
+    #[must_use]
+    pub fn stamp(&self) -> Option<Stamp> {
+        Stamp::of(&self.path)
+    }
+
+    /// The same of the repository that is mirrored, where it is one of this machine.
+    #[must_use]
+    pub fn origin_stamp(&self) -> Option<Stamp> {
+        self.address.is_local().then(|| Stamp::of(&local::folder(self.address.as_str()))).flatten()
     }
 
     fn run_fetch(&self, head: bool, deadline: Duration) -> Result<Answer, GitError> {

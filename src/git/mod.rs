@@ -20,6 +20,7 @@ mod refs;
 mod remotes;
 #[cfg(test)]
 mod scratch;
+mod stamp;
 mod tree;
 mod upstream;
 
@@ -31,6 +32,7 @@ pub use mirror::Mirror;
 pub use pin::{Pin, find_pins, set_ref};
 pub use refs::{Found, RefInfo, RefKind, check_pin_ref, check_ref_name};
 pub use remotes::MirrorRemotes;
+pub use stamp::Stamp;
 pub use tree::GitTree;
 pub use upstream::{Change, Upstream, UpstreamError};
 

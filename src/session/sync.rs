@@ -13,7 +13,7 @@ use super::view::{SyncState, SyncView};
 use crate::domain::fleet::{Render, Repository};
 use crate::domain::text::clean;
 use crate::engine::sync::{EngineOwned, check, leave_out, stale, union};
-use crate::git::{Mirror, MirrorRemotes};
+use crate::git::{Mirror, MirrorRemotes, Stamp};
 use crate::kubernetes::apply::{Applier, MANAGER};
 use crate::kubernetes::cluster::Cluster;
 use crate::kubernetes::inventory::{SyncRecord, SyncStore};
@@ -73,11 +73,35 @@ impl SyncStatus {
 }
 
 /// What the repositories say.
+#[derive(Clone)]
 struct Wanted {
     head: String,
     pinned: String,
     /// Commit of the provider and of every base: a pin that moves is followed without a provider's commit.
     fingerprint: String,
+}
+
+/// What was found last, and what has to be as it was for it to be so still.
+struct Looked {
+    wanted: Wanted,
+    marks: Vec<Mark>,
+}
+
+/// Refs of one repository that what was found stands on.
+struct Mark {
+    mirror: Mirror,
+    copy: Option<Stamp>,
+    /// Whether the repository itself is followed; a tag does not move.
+    follows: bool,
+    origin: Option<Stamp>,
+}
+
+impl Looked {
+    fn holds(&self) -> bool {
+        let same = |before: &Option<Stamp>, now: Option<Stamp>| before.is_some() && *before == now;
+        let holds = |mark: &Mark| !mark.follows || same(&mark.origin, mark.mirror.origin_stamp());
+        self.marks.iter().all(|mark| same(&mark.copy, mark.mirror.stamp()) && holds(mark))
+    }
 }
 
 /// Follows the provider's branch until the task is dropped. `leader` says whether what it finds may be applied.
@@ -92,6 +116,7 @@ pub async fn run(
     let applier = Applier::new(cluster.access.client().clone(), MANAGER);
     let mut record: Option<(SyncRecord, Option<String>)> = None;
     let mut failed: Option<(String, Timestamp)> = None;
+    let mut looked_last: Option<Looked> = None;
     loop {
         let leading = leader();
         // Who leads is the only writer of the record; everybody else reads it anew each time.
@@ -106,9 +131,14 @@ pub async fn run(
             }
         }
         let looked = {
-            let source = source.clone();
-            tokio::task::spawn_blocking(move || look(&source)).await.unwrap_or_else(|e| Err(e.to_string()))
+            let (source, known) = (source.clone(), looked_last.take());
+            let look = move || match known {
+                Some(known) if known.holds() => Ok(known),
+                _ => look(&source),
+            };
+            tokio::task::spawn_blocking(look).await.unwrap_or_else(|e| Err(e.to_string()))
         };
+        let looked = looked.map(|looked| looked_last.insert(looked).wanted.clone());
         if let Some((known, version)) = &mut record {
             show(&status, &news, known);
             match looked {
@@ -208,20 +238,27 @@ async fn promoted(cluster: &Cluster, store: &SyncStore, record: &mut SyncRecord,
 }
 
 /// Fetches the provider's branch and resolves its pins.
-fn look(source: &Source) -> Result<Wanted, String> {
+fn look(source: &Source) -> Result<Looked, String> {
     let mirror = Mirror::open(&source.cache, &source.repository.url).map_err(|e| e.to_string())?;
+    // Each stamp is older than what is read: what moves in between is seen the next time.
+    let origin = mirror.origin_stamp();
     mirror.fetch(TRANSFER).map_err(|e| e.to_string())?;
+    let mut marks = vec![Mark { mirror: mirror.clone(), copy: mirror.stamp(), follows: true, origin }];
     let head = mirror.branch_head(&source.repository.branch).map_err(|e| e.to_string())?;
     let tree = mirror.tree(head).map_err(|e| e.to_string())?;
     let mut fingerprint = head.to_string();
     let mut pinned = String::new();
     for pin in pins(&tree, &source.repository.path)? {
         let base = Mirror::open(&source.cache, &pin.0).map_err(|e| e.to_string())?;
+        let mut mark = Mark { mirror: base.clone(), copy: base.stamp(), follows: false, origin: None };
         let mut found = base.find(&pin.1).map_err(|e| e.to_string())?;
         if !found.is_some_and(|f| f.kind.is_fixed()) {
+            (mark.follows, mark.origin) = (true, base.origin_stamp());
             base.fetch(TRANSFER).map_err(|e| e.to_string())?;
+            mark.copy = base.stamp();
             found = base.find(&pin.1).map_err(|e| e.to_string())?;
         }
+        marks.push(mark);
         let Some(found) = found else {
             return Err(format!(
                 "the pin asks for ref {} of {}, which is not there: bump to a ref that exists",
@@ -234,7 +271,7 @@ fn look(source: &Source) -> Result<Wanted, String> {
             pinned = clean(&pin.1);
         }
     }
-    Ok(Wanted { head: head.to_string(), pinned, fingerprint })
+    Ok(Looked { wanted: Wanted { head: head.to_string(), pinned, fingerprint }, marks })
 }
 
 /// Repository and ref of every pin in the kustomization of `path`.
