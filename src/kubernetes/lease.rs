@@ -120,7 +120,7 @@ impl Lease {
             let started = (self.clock.running(), self.clock.now());
             let wait = match self.turn(&mut seen, &mut ours).await {
                 Ok(None) => {
-                    let margin = DURATION.saturating_sub(MARGIN);
+                    let margin = self.clock.lived(DURATION.saturating_sub(MARGIN));
                     let wall = started.1.checked_add(SignedDuration::try_from(margin).unwrap_or_default()).unwrap_or(started.1);
                     *self.until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Until { monotonic: started.0 + margin, wall });
                     self.set(Claim::Held);
@@ -145,8 +145,14 @@ impl Lease {
                     if error.is_conflict() { Duration::from_millis(200) } else { RETRY }
                 }
             };
-            self.clock.sleep(wait).await;
+            // Renewals race with the machine and the network, whatever the speed of the clock.
+            tokio::time::sleep(wait).await;
         }
+    }
+
+    /// What the Lease says it is good for, in seconds of its clock.
+    fn seconds(&self) -> u64 {
+        self.clock.lived(DURATION).as_secs()
     }
 
     fn set(&self, claim: Claim) {
@@ -204,7 +210,7 @@ impl Lease {
         let mut next = lease.clone();
         let taken_over = holder != self.identity;
         next["spec"]["holderIdentity"] = json!(self.identity);
-        next["spec"]["leaseDurationSeconds"] = json!(DURATION.as_secs());
+        next["spec"]["leaseDurationSeconds"] = json!(self.seconds());
         next["spec"]["renewTime"] = json!(micro(self.clock.now()));
         if taken_over {
             next["spec"]["acquireTime"] = json!(micro(self.clock.now()));
@@ -217,7 +223,7 @@ impl Lease {
     async fn create(&self) -> Result<(), ApiError> {
         let now = micro(self.clock.now());
         let body = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": NAME, "namespace": self.namespace},
-            "spec": {"holderIdentity": self.identity, "leaseDurationSeconds": DURATION.as_secs(), "acquireTime": now, "renewTime": now, "leaseTransitions": 0}});
+            "spec": {"holderIdentity": self.identity, "leaseDurationSeconds": self.seconds(), "acquireTime": now, "renewTime": now, "leaseTransitions": 0}});
         match self.access.post(&self.path(""), MANAGER, &body).await {
             Err(error) if error.is_not_found() => {
                 let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}});

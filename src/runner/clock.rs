@@ -58,6 +58,13 @@ impl Clock {
         time / self.speed
     }
 
+    /// How much of this clock's time passes while `time` passes by the runtime's: what guards against a slow machine or
+    /// network, and not against a slow rollout, is as long for a fleet that lives faster.
+    #[must_use]
+    pub fn lived(&self, time: Duration) -> Duration {
+        time * self.speed
+    }
+
     /// Moves a simulated clock's wall time, as a correction from outside does. The wall clock is not ours to move.
     pub fn step(&self, by: SignedDuration) {
         if let Some((_, moved)) = &self.simulated {
@@ -77,6 +84,7 @@ mod tests {
         clock.sleep(Duration::from_mins(1)).await;
         assert_eq!(clock.now().duration_since(origin).as_secs(), 60);
         assert_eq!(clock.started.elapsed().as_secs(), 6);
+        assert_eq!(clock.lived(clock.real(Duration::from_secs(30))), Duration::from_secs(30));
         clock.step(SignedDuration::from_hours(-1));
         assert_eq!((clock.now().duration_since(origin).as_secs(), clock.running().as_secs()), (60 - 3600, 60));
     }

@@ -90,7 +90,8 @@ pub async fn drive<C: ClusterPort, A: AnalysisPort, L: Leadership>(
         }
         while questions.try_join_next().is_some() {}
         let now = cluster.clock().now();
-        let mut sleep = RELOOK;
+        let relook = cluster.clock().lived(RELOOK);
+        let mut sleep = relook;
         match cluster.observe(&key).await {
             Ok(Some(mut seen)) => {
                 seen.round.clone_from(&round);
@@ -159,7 +160,7 @@ pub async fn drive<C: ClusterPort, A: AnalysisPort, L: Leadership>(
                             backoff = FIRST_BACKOFF;
                             if let Some(wake) = decided.wake {
                                 let until = wake.duration_since(now).unsigned_abs();
-                                sleep = if wake <= now { Duration::from_millis(10) } else { until.min(RELOOK) };
+                                sleep = if wake <= now { Duration::from_millis(10) } else { until.min(relook) };
                             }
                         }
                     }
