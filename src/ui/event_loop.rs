@@ -37,6 +37,9 @@ use crate::session::questions::Question;
 
 /// The least time between two frames of news.
 const FRAME: Duration = Duration::from_millis(33);
+/// The same once news have come without a pause for [`STREAM`]: nobody reads faster, and keys are answered at once anyway.
+const STREAM_FRAME: Duration = Duration::from_millis(100);
+const STREAM: Duration = Duration::from_secs(1);
 /// A signal to a whole job is heard by all of it within this.
 const LATE: Duration = Duration::from_millis(60);
 /// The pieces of an answer of the terminal come without such a rest between them.
@@ -169,14 +172,20 @@ where
             return Ok(Exit::Quit);
         }
         let (mut dirty, mut urgent, mut drawn) = (true, true, None::<Instant>);
+        let mut paused = Instant::now();
         loop {
-            let due = drawn.map_or_else(Instant::now, |at| at + FRAME);
+            let least = if paused.elapsed() > STREAM { STREAM_FRAME } else { FRAME };
+            let due = drawn.map_or_else(Instant::now, |at| at + least);
             if dirty && (urgent || due <= Instant::now()) {
                 self.draw()?;
                 if drawn.is_none() && self.listener.is_some() {
                     self.host.say(background_query()).map_err(UiError::Terminal)?;
                 }
-                (dirty, urgent, drawn) = (false, false, Some(Instant::now()));
+                let now = Instant::now();
+                if drawn.is_none_or(|at| now.duration_since(at) > 2 * STREAM_FRAME) {
+                    paused = now;
+                }
+                (dirty, urgent, drawn) = (false, false, Some(now));
             }
             if let Some(errand) = self.errands.pop_front() {
                 if let Some(ended) = self.run_errand(errand, stop.as_mut()).await? {
