@@ -12,7 +12,7 @@
 //! memory and processor time come from `/proc`.
 //!
 //! `figures` holds what is measured; `terminal` a program in a terminal and the moments of its bytes; `fleets` the
-//! clusters; `process` what the kernel knows of a process; `k9s` the other console; `table` the samples and how they are
+//! clusters; `process` what the kernel knows of a process; `present` keeps its memory where it is; `k9s` the other console; `table` the samples and how they are
 //! judged; `machine` what they were measured on. `PILOTHOUSE_BIN` names another binary than the one built beside this,
 //! `PILOTHOUSE_CACHE` another cache folder, `K9S_BIN` a k9s of yours.
 
@@ -32,6 +32,7 @@ mod figures;
 mod fleets;
 mod k9s;
 mod machine;
+mod present;
 mod process;
 #[allow(dead_code, reason = "shared with the tests on real clusters, which need more of it")]
 #[path = "../real/support.rs"]

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::present::Present;
+use crate::process;
 use crate::program::Home;
 use crate::support::{seconds, until_true};
 use crate::terminal::{ENTER, Terminal};
@@ -131,26 +133,22 @@ fn sixty_providers() {
     let live = started.elapsed();
     // What its start takes is not what it takes while it runs.
     std::thread::sleep(seconds(20));
-    let (before, _) = used(console.id());
-    std::thread::sleep(seconds(20));
-    let (after, memory) = used(console.id());
+    let share = || {
+        let before = process::time(console.id());
+        std::thread::sleep(seconds(20));
+        process::time(console.id()).saturating_sub(before).as_secs_f64() / 20.0 * 100.0
+    };
+    let bare = share();
+    let kept = {
+        let _present = Present::keep(console.id());
+        share()
+    };
     println!(
-        "demo of 60 providers: first frame {} ms, all live {} ms, {memory} MiB, {:.1} % of a core",
+        "demo of 60 providers: first frame {} ms, all live {} ms, {:.0} MiB, {kept:.1} % of a core with its pages present, {bare:.1} % without",
         first.as_millis(),
         live.as_millis(),
-        (after - before) / 20.0 * 100.0
+        process::memory(console.id()).resident,
     );
     console.keys("q");
     assert_eq!(console.ends(seconds(15)), 0);
-}
-
-/// Seconds of processor time so far, and resident memory in MiB.
-fn used(id: u32) -> (f64, u64) {
-    let read = |name: &str| std::fs::read_to_string(format!("/proc/{id}/{name}")).expect("a running process");
-    let stat = read("stat");
-    let fields: Vec<f64> =
-        stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2).filter_map(|f| f.parse().ok()).collect();
-    let resident = read("status").lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<u64>().ok());
-    // Linux counts in hundredths of a second.
-    (fields.iter().sum::<f64>() / 100.0, resident.unwrap_or(0) / 1024)
 }

@@ -27,6 +27,12 @@ mod gates;
 mod matrices;
 mod place;
 mod players;
+#[allow(dead_code, reason = "shared with the benchmark, which needs more of it")]
+#[path = "../bench/present.rs"]
+mod present;
+#[allow(dead_code, reason = "shared with the benchmark, which needs more of it")]
+#[path = "../bench/process.rs"]
+mod process;
 mod program;
 mod receiver;
 mod references;

@@ -1,10 +1,11 @@
 //! What a console costs that has seen everything and is left alone.
 
 use crate::fleets::{CANARIES, CLUSTERS, Double, Home, MANY, PATIENCE, all_there};
+use crate::present::Present;
 use crate::process;
 use crate::support::seconds;
 use crate::table::{By, Row};
-use crate::terminal::{Terminal, USUAL};
+use crate::terminal::{Heard, Terminal, USUAL};
 
 /// How long it is watched.
 const WATCHED: u64 = 60;
@@ -28,9 +29,8 @@ fn settled(which: &str, double: &Double, live: usize, canaries: usize, most: f64
     console.when(PATIENCE, "the whole fleet", |frame| all_there(frame, live, canaries));
     console.listen(seconds(REST));
     let mut rows = memory(which, &console, Some(most));
-    let before = process::time(console.id());
-    let heard = console.listen(seconds(WATCHED));
-    rows.push(idle(which, before, &console, WATCHED, Some(0.1)));
+    let (heard, busy) = idle(which, &mut console, WATCHED, Some(0.1));
+    rows.extend(busy);
     let minutes = WATCHED as f64 / 60.0;
     rows.push(
         Row::one(format!("{which}: writes a minute, settled"), "frames", heard.frames as f64 / minutes)
@@ -53,14 +53,25 @@ pub fn memory(which: &str, console: &Terminal, most: Option<f64>) -> Vec<Row> {
     vec![resident.note(note), Row::one(format!("{which}: memory, at most"), "MiB", memory.peak)]
 }
 
-/// Share of a core since `before`, a time of this process `watched` seconds ago.
-#[expect(clippy::cast_precision_loss, reason = "a minute")]
-pub fn idle(which: &str, before: std::time::Duration, console: &Terminal, watched: u64, most: Option<f64>) -> Row {
-    let busy = (process::time(console.id()).saturating_sub(before)).as_secs_f64() / watched as f64 * 100.0;
-    let row = Row::one(format!("{which}: processor, settled"), "% of a core", busy)
-        .note(format!("over {watched} s, in steps of {:.3} %", 1.0 / watched as f64));
-    match most {
+/// Share of a core within `watched` seconds, with the memory of the console kept present and without; and what it wrote in
+/// the first of them.
+pub fn idle(which: &str, console: &mut Terminal, watched: u64, most: Option<f64>) -> (Heard, Vec<Row>) {
+    let id = console.id();
+    let mut share = || {
+        let before = process::time(id);
+        let heard = console.listen(seconds(watched));
+        (heard, process::time(id).saturating_sub(before).as_secs_f64() / seconds(watched).as_secs_f64() * 100.0)
+    };
+    let (heard, bare) = share();
+    let kept = {
+        let _present = Present::keep(id);
+        share().1
+    };
+    let row = Row::one(format!("{which}: processor, settled"), "% of a core", kept).note(format!("over {watched} s, its pages present"));
+    let row = match most {
         Some(most) => row.wanted(By::Max, most),
         None => row,
-    }
+    };
+    let bare = Row::one(format!("{which}: the same, with pages that the machine takes away"), "% of a core", bare);
+    (heard, vec![row, bare.note(format!("over {watched} s"))])
 }

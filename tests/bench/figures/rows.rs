@@ -6,7 +6,6 @@ use super::memory::{idle, memory};
 use super::{Answer, press};
 use crate::fleets::{Home, MANY, NAMED, PATIENCE, all_there, bed};
 use crate::k9s;
-use crate::process;
 use crate::support::seconds;
 use crate::table::{By, Row};
 use crate::terminal::{Terminal, USUAL};
@@ -77,9 +76,8 @@ pub fn measure() -> Vec<Row> {
 fn at_rest(which: &str, console: &mut Terminal, goals: Option<(f64, f64, f64)>, answer: Answer) -> Vec<Row> {
     console.listen(seconds(REST));
     let mut rows = memory(which, console, goals.map(|goals| goals.0));
-    let before = process::time(console.id());
-    let heard = console.listen(seconds(WATCHED));
-    rows.push(idle(which, before, console, WATCHED, goals.map(|goals| goals.1)));
+    let (heard, busy) = idle(which, console, WATCHED, goals.map(|goals| goals.1));
+    rows.extend(busy);
     rows.push(
         Row::one(format!("{which}: writes a minute, settled"), "pieces", heard.chunks as f64 * 60.0 / WATCHED as f64)
             .note(format!("{} bytes within {WATCHED} s", heard.bytes)),
