@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use super::kinds::Kind;
 use super::seen::Json;
-use super::stored::{Facts, Sample, Stored};
+use super::stored::{Course, Facts, Sample, Stored};
 use crate::domain::target::CanaryKey;
 
 /// State of one kind's watch.
@@ -77,6 +77,8 @@ pub struct Store {
     pub changed: Notify,
     /// A canary came or went.
     pub canaries_changed: Notify,
+    /// The metrics of a canary may need something else than before.
+    pub courses_changed: Notify,
     /// More kinds are to be watched than are.
     pub wants_more: Notify,
 }
@@ -111,16 +113,16 @@ impl Store {
 
     #[must_use]
     pub fn canaries(&self) -> Vec<CanaryKey> {
-        self.canaries_where(|_| true)
+        let inner = self.read();
+        inner.canaries().map(|(key, _)| key()).collect()
     }
 
-    /// The canaries whose objects are wanted, of which none is decoded.
+    /// The canaries whose metrics need something that is `wanted`; none is decoded.
     #[must_use]
-    pub fn canaries_where(&self, wanted: impl Fn(&Stored) -> bool) -> Vec<CanaryKey> {
+    pub fn courses(&self, wanted: impl Fn(Course) -> bool) -> Vec<(CanaryKey, Course)> {
         let inner = self.read();
-        let namespaces = inner.objects.get(&Kind::Canary).into_iter().flatten();
-        let each = namespaces.flat_map(|(namespace, names)| names.iter().map(move |(name, object)| (namespace, name, object)));
-        each.filter(|(.., object)| wanted(object)).map(|(namespace, name, _)| CanaryKey::new(&**namespace, &**name)).collect()
+        let each = inner.canaries().map(|(key, object)| (key, object.course()));
+        each.filter(|(_, course)| wanted(*course)).map(|(key, course)| (key(), course)).collect()
     }
 
     /// The Canaries of a namespace that release this target or route this Service, by name.
@@ -277,6 +279,7 @@ impl Store {
         let mut inner = self.write();
         inner.samples.entry(kind).or_default().note(&object, &json.bytes);
         let before = inner.stored(kind, &name.0, &name.1).cloned();
+        let course = object.course();
         if before.as_ref().is_some_and(|old| old.uid() == object.uid() && old.version() >= object.version()) {
             return;
         }
@@ -296,6 +299,9 @@ impl Store {
         }
         inner.wake(kind, &name);
         drop(inner);
+        if kind == Kind::Canary && before.as_ref().is_none_or(|before| before.course() != course) {
+            self.courses_changed.notify_one();
+        }
         self.ring(kind, before.is_none());
     }
 
@@ -352,6 +358,13 @@ fn is_a_name(text: &str) -> bool {
 impl Inner {
     fn all(&self, kind: Kind) -> impl Iterator<Item = &Arc<Stored>> {
         self.objects.get(&kind).into_iter().flat_map(BTreeMap::values).flat_map(BTreeMap::values)
+    }
+
+    /// The canaries, with what makes the key of each.
+    fn canaries(&self) -> impl Iterator<Item = (impl Fn() -> CanaryKey, &Arc<Stored>)> {
+        let namespaces = self.objects.get(&Kind::Canary).into_iter().flatten();
+        let each = namespaces.flat_map(|(namespace, names)| names.iter().map(move |(name, object)| (namespace, name, object)));
+        each.map(|(namespace, name, object)| (move || CanaryKey::new(&**namespace, &**name), object))
     }
 
     fn stored(&self, kind: Kind, namespace: &str, name: &str) -> Option<&Arc<Stored>> {
@@ -587,9 +600,9 @@ mod tests {
         store.put(Kind::Canary, canary("flying", "Progressing", json!([]), ""));
         store.put(Kind::Canary, canary("asks", "Succeeded", json!([{"name": "x", "templateRef": {"name": "t"}}]), ""));
         store.put(Kind::Canary, canary("named", "Succeeded", json!([]), "http://metrics.test"));
-        let names = |wanted: fn(&Stored) -> bool| -> Vec<String> { store.canaries_where(wanted).into_iter().map(|key| key.name).collect() };
-        assert_eq!(names(|canary| canary.course().flying), ["flying"]);
-        assert_eq!(names(|canary| canary.course().own_server), ["asks", "named"]);
+        let names = |wanted: fn(Course) -> bool| -> Vec<String> { store.courses(wanted).into_iter().map(|(key, _)| key.name).collect() };
+        assert_eq!(names(|course| course.flying), ["flying"]);
+        assert_eq!(names(|course| course.own_server), ["asks", "named"]);
         assert_eq!(names(|_| true).len(), 4);
     }
 

@@ -20,8 +20,11 @@ use kube::{Client, Config};
 use tower::ServiceBuilder;
 use tower_http::decompression::DecompressionLayer;
 
-/// A connection on which nothing has come for so long is asked whether it lives.
-const ASK: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
+/// A connection on which nothing has come for so long is asked whether it lives: by the kernel, which finds out that the
+/// way is cut and wakes nobody while it is not,
+const ASK_WAY: Duration = Duration::from_secs(10);
+/// and by us, who find out that the server behind it hangs.
+const ASK: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 30 });
 /// One that does not answer within this is dead, and so is every watch on it.
 const ANSWER: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 });
 /// Bytes that a server may send of one answer before it has been read.
@@ -68,6 +71,12 @@ pub fn client(config: Config) -> Result<(Client, Pulse), TransportError> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
+    tcp.set_keepalive(Some(ASK_WAY));
+    tcp.set_keepalive_interval(Some(ANSWER));
+    tcp.set_keepalive_retries(Some(1));
+    // Of what was sent and never acknowledged; other systems go by their own patience.
+    #[cfg(target_os = "linux")]
+    tcp.set_tcp_user_timeout(Some(ASK_WAY + ANSWER));
     let mut tls = HttpsConnectorBuilder::new().with_tls_config(config.rustls_client_config()?).https_or_http();
     if let Some(name) = &config.tls_server_name {
         let fixed = name.clone().try_into().map_err(|_| TransportError::ServerName(name.clone()))?;

@@ -64,6 +64,12 @@ impl Canaries {
         self.0.truncate(count);
     }
 
+    /// Whether these are the very items of `other`: then nothing of them has changed.
+    #[must_use]
+    pub fn are_those_of(&self, other: &Self) -> bool {
+        self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(|(one, other)| Arc::ptr_eq(one, other))
+    }
+
     pub fn clear(&mut self) {
         self.0.clear();
     }

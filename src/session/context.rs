@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 use self::link::Holder;
 use super::analyst::{Analyst, Brief};
+use super::beat;
 use super::driving::{self, Scope};
 use super::permissions::Permissions;
 use super::series::{self, Series};
@@ -291,7 +292,7 @@ impl Context {
         let driver_ends = driver.abort_handle();
         // Whoever drops this task ends what it has begun.
         let _ends = Ending(driver_ends);
-        tasks.spawn(Arc::clone(&self).watch_link(Arc::clone(&cluster), connection.pulse.clone()));
+        tasks.spawn(Arc::clone(&self).watch_link(Arc::clone(&cluster)));
         tasks.spawn(Arc::clone(&self).ask_version(cluster));
         tokio::select! {
             biased;
@@ -358,7 +359,7 @@ impl Context {
                             sync.kick.notify_one();
                         }
                     }
-                    () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                    () = tokio::time::sleep_until(beat::next(Duration::from_secs(1))) => {}
                 }
             }
             driving.shutdown().await;

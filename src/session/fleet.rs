@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 
+use super::beat;
 use super::context::{Common, Context};
 use super::remembered::{self, Memory};
 use super::roster::Roster;
@@ -33,6 +34,8 @@ const TRANSFER: Duration = Duration::from_secs(30);
 const AT_ONCE: usize = 16;
 /// Between two looks at the clocks.
 const TICK: Duration = Duration::from_secs(2);
+/// How often it is looked when credentials end.
+const CREDENTIALS: Duration = Duration::from_mins(1);
 /// A gap that no busy machine makes.
 const SLEPT: Duration = Duration::from_secs(30);
 
@@ -154,6 +157,7 @@ impl Session {
         }
         tasks.spawn(Arc::clone(&roster).follow());
         tasks.spawn(wake(Arc::clone(&roster)));
+        tasks.spawn(read_credentials(Arc::clone(&roster)));
         let (refs_out, refs) = watch::channel((Vec::new(), Vec::new()));
         let refs_kick = Arc::new(Notify::new());
         if let Some(distribution) = settings.fleet.distribution.clone() {
@@ -230,7 +234,7 @@ impl Session {
 async fn wake(roster: Arc<Roster>) {
     let mut last = (tokio::time::Instant::now(), SystemTime::now());
     loop {
-        tokio::time::sleep(TICK).await;
+        tokio::time::sleep_until(beat::next(TICK)).await;
         let now = (tokio::time::Instant::now(), SystemTime::now());
         let gap = gap(now.0.duration_since(last.0), now.1.duration_since(last.1).unwrap_or_default());
         last = now;
@@ -240,6 +244,16 @@ async fn wake(roster: Arc<Roster>) {
                 context.woke(gap);
             }
         }
+    }
+}
+
+/// Looks when the credentials end, one after the other.
+async fn read_credentials(roster: Arc<Roster>) {
+    loop {
+        tokio::time::sleep_until(beat::next(CREDENTIALS)).await;
+        let contexts = roster.contexts();
+        // They are looked at again in a minute.
+        let _ = tokio::task::spawn_blocking(move || contexts.iter().for_each(|context| context.read_credential())).await;
     }
 }
 
@@ -258,7 +272,7 @@ fn write(memory: &Mutex<Memory>, fleet: &FleetView, at_the_end: bool) {
 
 async fn remember(memory: Arc<Mutex<Memory>>, view: watch::Receiver<Arc<FleetView>>) {
     loop {
-        tokio::time::sleep(remembered::EVERY).await;
+        tokio::time::sleep_until(beat::next(remembered::EVERY)).await;
         let (memory, fleet) = (Arc::clone(&memory), Arc::clone(&view.borrow()));
         // It is tried again in a minute.
         let _ = tokio::task::spawn_blocking(move || write(&memory, &fleet, false)).await;

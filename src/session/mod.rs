@@ -5,6 +5,7 @@
 //! first, then `context.rs`; the read model is `view.rs`.
 
 pub mod analyst;
+mod beat;
 pub mod canaries;
 pub mod command;
 pub mod context;

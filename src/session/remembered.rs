@@ -16,6 +16,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::canaries::Canaries;
 use super::view::{CanaryView, ContextView, DriverView, FleetView, Link};
 use crate::domain::revision::sha256_hex;
 
@@ -58,15 +59,20 @@ pub struct Memory {
     key: String,
     path: PathBuf,
     /// Sum of what the file says, dates aside.
-    written: Option<[u8; 32]>,
+    written: Option<Total>,
+    /// The canaries of each row when they were summed up last: most of them stay the same from one minute to the next.
+    summed: BTreeMap<String, (Canaries, Total)>,
 }
+
+/// A SHA-256 sum.
+type Total = [u8; 32];
 
 impl Memory {
     /// The memory of the fleet that `key` names (its kubeconfig and fleet file), in the folder `cache`.
     #[must_use]
     pub fn new(cache: &Path, key: &str) -> Self {
         let key = sha256_hex(key.as_bytes());
-        Self { path: cache.join("fleets").join(format!("{key}.json")), key, written: None }
+        Self { path: cache.join("fleets").join(format!("{key}.json")), key, written: None, summed: BTreeMap::new() }
     }
 
     /// The rows by context, each dated; none where there is nothing to trust.
@@ -96,17 +102,35 @@ impl Memory {
         (count == head.lines).then_some(rows)
     }
 
+    /// The sum of what the file is to say of `fleet`, dates aside, and its lines.
+    fn sum(&mut self, fleet: &FleetView) -> io::Result<(Total, usize)> {
+        let (mut whole, mut lines, mut summed) = (Sum(Sha256::new()), 0, BTreeMap::new());
+        for (row, canaries) in rows(fleet, false) {
+            lines += 1 + canaries.len();
+            serde_json::to_writer(&mut whole, &Line::Context(&row))?;
+            let known = self.summed.remove(&row.name).filter(|(known, _)| known.are_those_of(&canaries));
+            let sum = if let Some((_, sum)) = known {
+                sum
+            } else {
+                let mut sum = Sum(Sha256::new());
+                for canary in &canaries {
+                    serde_json::to_writer(&mut sum, &Line::Canary(&lean(canary)))?;
+                }
+                sum.0.finalize().into()
+            };
+            whole.0.update(sum);
+            summed.insert(row.name, (canaries, sum));
+        }
+        self.summed = summed;
+        Ok((whole.0.finalize().into(), lines))
+    }
+
     /// Writes `fleet` unless the file says the same; `at_the_end` also when only dates differ.
     ///
     /// # Errors
     /// The file cannot be written.
     pub fn write(&mut self, fleet: &FleetView, at_the_end: bool) -> io::Result<()> {
-        let (mut sum, mut lines) = (Sum(Sha256::new()), 0_usize);
-        each(fleet, false, |line| {
-            lines += 1;
-            Ok(serde_json::to_writer(&mut sum, line)?)
-        })?;
-        let sum: [u8; 32] = sum.0.finalize().into();
+        let (sum, lines) = self.sum(fleet)?;
         if lines == 0 || (self.written == Some(sum) && !at_the_end) {
             return Ok(());
         }
@@ -116,10 +140,14 @@ impl Memory {
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
         let mut out = BufWriter::new(file.as_file_mut());
         serde_json::to_writer(&mut out, &Head { version: VERSION, key: self.key.clone(), lines })?;
-        each(fleet, true, |line| {
+        for (row, canaries) in rows(fleet, true) {
             out.write_all(b"\n")?;
-            Ok(serde_json::to_writer(&mut out, line)?)
-        })?;
+            serde_json::to_writer(&mut out, &Line::Context(&row))?;
+            for canary in &canaries {
+                out.write_all(b"\n")?;
+                serde_json::to_writer(&mut out, &Line::Canary(&lean(canary)))?;
+            }
+        }
         out.flush()?;
         drop(out);
         file.persist(&self.path).map_err(|error| error.error)?;
@@ -128,15 +156,17 @@ impl Memory {
     }
 }
 
-/// Gives the rows that have been seen, each with its canaries after it, and of both what a first frame needs; `dated` or not.
-fn each(fleet: &FleetView, dated: bool, mut give: impl FnMut(&Line<'_>) -> io::Result<()>) -> io::Result<()> {
+/// The rows that have been seen, each beside its canaries, and of both what a first frame needs; `dated` or not.
+fn rows(fleet: &FleetView, dated: bool) -> impl Iterator<Item = (ContextView, Canaries)> {
     let mut room = MOST_CANARIES;
-    for context in fleet.each() {
+    fleet.each().filter_map(move |context| {
         // What was remembered and never seen again stays as old as it is.
-        let Some(at) = context.heard.or(context.remembered) else { continue };
+        let at = context.heard.or(context.remembered)?;
         let mut row = context.clone();
         row.remembered = Some(at);
-        row.canaries.clear();
+        let mut canaries = std::mem::take(&mut row.canaries);
+        canaries.truncate(room);
+        room -= canaries.len();
         // These are of the process, not of the cluster.
         (row.problems, row.credential, row.driver) = (Vec::new(), None, DriverView::Unknown);
         row.permissions.clear();
@@ -146,14 +176,12 @@ fn each(fleet: &FleetView, dated: bool, mut give: impl FnMut(&Line<'_>) -> io::R
                 sync.checked = None;
             }
         }
-        give(&Line::Context(&row))?;
-        for canary in context.canaries.iter().take(room) {
-            let lean = CanaryView { events: Vec::new(), slo: Vec::new(), verdicts: Vec::new(), ..canary.clone() };
-            give(&Line::Canary(&lean))?;
-        }
-        room = room.saturating_sub(context.canaries.len());
-    }
-    Ok(())
+        Some((row, canaries))
+    })
+}
+
+fn lean(canary: &CanaryView) -> CanaryView {
+    CanaryView { events: Vec::new(), slo: Vec::new(), verdicts: Vec::new(), ..canary.clone() }
 }
 
 /// Sums up what is written to it.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use super::analyst::{measured_by, rendered, template_spec};
 use super::secrets;
@@ -19,7 +20,7 @@ use crate::domain::text::clean;
 use crate::engine::analysis::limits;
 use crate::kubernetes::cluster::Cluster;
 use crate::kubernetes::kinds::Kind;
-use crate::kubernetes::stored::{Course, Stored};
+use crate::kubernetes::stored::Course;
 use crate::metrics::catalogue::{self, Subject};
 use crate::metrics::prometheus::Source;
 use crate::metrics::{Check, providers};
@@ -27,8 +28,8 @@ use crate::outbound::relay::Relay;
 
 const STEP: Duration = Duration::from_secs(5);
 const POINTS: usize = 36;
-/// Rounds between two looks at a canary that is not in flight.
-const CALM: u64 = 6;
+/// Between two looks at a canary that is not in flight.
+const CALM: Duration = Duration::from_secs(30);
 /// Checks by `MetricTemplates` that are drawn of one canary.
 const CUSTOM: usize = 4;
 /// Seconds for which a `MetricTemplate` is not read again.
@@ -62,17 +63,27 @@ struct Standing {
 }
 
 /// Asks for every canary's series until the task is dropped: one query after the other, whatever the number of canaries.
+/// Where none has a metric server, or nothing flies, it sleeps until one does.
 pub async fn run(inquiry: Inquiry, series: Arc<Series>, news: Arc<dyn Fn() + Send + Sync>) {
     let cluster = Arc::clone(&inquiry.cluster);
-    let mut round = 0_u64;
+    let nobody = matches!(inquiry.source, Source::None);
+    let mut calm_at: Option<Instant> = None;
     loop {
-        let mut changed = false;
-        let nobody = matches!(inquiry.source, Source::None);
-        let due = |canary: &Stored| {
-            let Course { flying, own_server } = canary.course();
-            (own_server || !nobody) && (flying || round.is_multiple_of(CALM))
+        let began = Instant::now();
+        let calm_due = calm_at.is_none_or(|at| at.elapsed() >= CALM);
+        if calm_due {
+            calm_at = Some(began);
+        }
+        let (mut changed, mut flying, mut calm) = (false, Vec::new(), Vec::new());
+        for (key, course) in cluster.store.courses(|Course { own_server, .. }| own_server || !nobody) {
+            if course.flying { flying.push(key) } else { calm.push(key) }
+        }
+        let wait = match (flying.is_empty(), calm.is_empty()) {
+            (false, _) => Some(STEP),
+            (true, false) => Some(CALM),
+            (true, true) => None,
         };
-        for key in cluster.store.canaries_where(due) {
+        for key in flying.into_iter().chain(calm.into_iter().filter(|_| calm_due)) {
             let Some(canary) = cluster.store.stored(Kind::Canary, &key.namespace, &key.name) else { continue };
             let Ok(Asked { spec, status: Standing { phase } }) = canary.read::<Asked>() else { continue };
             let phase = Phase::ALL.into_iter().find(|p| p.word() == phase).unwrap_or(Phase::Unknown);
@@ -89,8 +100,19 @@ pub async fn run(inquiry: Inquiry, series: Arc<Series>, news: Arc<dyn Fn() + Sen
         if changed {
             news();
         }
-        round += 1;
-        tokio::time::sleep(STEP).await;
+        tokio::select! {
+            biased;
+            () = cluster.store.courses_changed.notified() => {}
+            () = sleep(wait) => {}
+        }
+        tokio::time::sleep_until(began + STEP).await;
+    }
+}
+
+async fn sleep(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -147,9 +147,15 @@ impl Context {
         self.call();
     }
 
-    pub(super) async fn look_at_credential(&self) {
-        let (contexts, name) = (self.contexts.clone(), self.name.clone());
-        let found = tokio::task::spawn_blocking(move || contexts.credential(&name)).await.ok().flatten();
+    async fn look_at_credential(self: &Arc<Self>) {
+        let this = Arc::clone(self);
+        // What cannot be read now is read at the next beat.
+        let _ = tokio::task::spawn_blocking(move || this.read_credential()).await;
+    }
+
+    /// Reads when the credential ends; certificates may be files.
+    pub(in crate::session) fn read_credential(&self) {
+        let found = self.contexts.credential(&self.name);
         let next = found.map(|c| CredentialView { plugin: c.plugin, expires: c.expires, interactive: c.interactive, user: c.user });
         if std::mem::replace(&mut *lock(&self.credential), next.clone()) != next {
             self.ring();

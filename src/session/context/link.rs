@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::super::show;
 use super::super::view::{DriverView, Link};
+use super::super::{beat, show};
 use super::{Context, lock};
 use crate::domain::driver::Drive;
 use crate::domain::text::clean;
@@ -18,14 +18,14 @@ use crate::kubernetes::store::WatchState;
 use crate::kubernetes::transport::Pulse;
 use crate::runner::ports::Leadership as _;
 
-/// How often it is looked when a credential ends.
-const CREDENTIAL: Duration = Duration::from_mins(1);
 /// How often an observer asks who drives, and so whether the cluster answers.
 const LOOK: Duration = Duration::from_secs(10);
 /// The same where watches and the connection itself tell of both: whether the credential still holds.
-const LOOK_CALM: Duration = Duration::from_mins(1);
-/// How often a quiet cluster is shown anew, for the age of its data alone.
+const LOOK_CALM: Duration = Duration::from_mins(5);
+/// How often a quiet cluster is shown anew, for the age of its data alone; all of a fleet at one beat.
 const SHOWN_ANEW: Duration = Duration::from_mins(1);
+/// How often one that is not calm is looked at.
+const TICK: Duration = Duration::from_secs(1);
 
 /// Who holds the lease, as far as this process was told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,13 +71,13 @@ impl Context {
     }
 
     /// Keeps the link's state, and for observers who holds the lease.
-    pub(super) async fn watch_link(self: Arc<Self>, cluster: Arc<Cluster>, pulse: Pulse) {
+    pub(super) async fn watch_link(self: Arc<Self>, cluster: Arc<Cluster>) {
+        let pulse = lock(&self.pulse).clone();
         // Where the connection has a pulse, the watches tell.
         let mut looked = if pulse.bound().is_some() { Some(tokio::time::Instant::now()) } else { None };
         let mut known = Holder::Unknown;
         let mut unheard: Option<(Timestamp, String)> = None;
         let mut denied: Option<String> = None;
-        let mut credential_at = tokio::time::Instant::now();
         let mut told = tokio::time::Instant::now();
         let mut promoted = false;
         let mut resuming = !lock(&self.link).is_live();
@@ -90,7 +90,7 @@ impl Context {
             let mut news = tokio::select! {
                 biased;
                 () = cluster.store.changed.notified() => true,
-                () = tokio::time::sleep(if calm { SHOWN_ANEW } else { Duration::from_secs(1) }) => false,
+                () = tokio::time::sleep_until(beat::next(if calm { SHOWN_ANEW } else { TICK })) => false,
             };
             if let (true, Some(sync)) = (news, &self.sync) {
                 // A ref counts as promoted from the moment its last canary came through, not from the sync's next turn.
@@ -100,12 +100,9 @@ impl Context {
                 }
                 promoted = now;
             }
-            if credential_at.elapsed() >= CREDENTIAL {
-                credential_at = tokio::time::Instant::now();
-                self.look_at_credential().await;
-            }
             let holds = self.lease().is_some_and(|lease| lease.may_write());
-            let every = if calm { LOOK_CALM } else { LOOK };
+            // News come between two beats and put none off.
+            let every = if calm { LOOK_CALM.saturating_sub(TICK) } else { LOOK };
             if !holds && looked.is_none_or(|at| at.elapsed() >= every) {
                 looked = Some(tokio::time::Instant::now());
                 self.renew_permissions();
@@ -154,7 +151,7 @@ impl Context {
                 }
             } else {
                 let was_live = std::mem::replace(&mut *lock(&self.link), Link::Live).is_live();
-                if news || !was_live || told.elapsed() >= SHOWN_ANEW {
+                if news || !was_live || told.elapsed() >= SHOWN_ANEW.saturating_sub(TICK) {
                     told = tokio::time::Instant::now();
                     self.ring();
                 }

@@ -77,3 +77,32 @@ async fn what_cannot_be_trusted_is_not_remembered() {
     let other = bed.start_with(|settings| settings.remember = Some("another fleet".into()));
     assert!(row(&other, "eks").canaries.is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_file_is_written_again_only_when_it_says_something_else() {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use crate::session::remembered::Memory;
+    let bed = Bed::up(&["aks", "eks"]).await;
+    let session = bed.start();
+    until("the fleet", || is_up(&session, "aks") && is_up(&session, "eks")).await;
+    let mut fleet = (**session.view().borrow()).clone();
+    let mut memory = Memory::new(&bed.folder.path().join("cache"), "this fleet");
+    let mut written = |fleet: &FleetView| {
+        memory.write(fleet, false).expect("it is written");
+        let metadata = std::fs::metadata(file(&bed)).expect("a file");
+        (metadata.ino(), std::fs::read_to_string(file(&bed)).expect("a file").lines().count())
+    };
+    let first = written(&fleet);
+    assert_eq!(first.1, 5, "a head, and two rows of one canary each");
+    let change = |fleet: &mut FleetView, edit: fn(&mut ContextView)| edit(Arc::make_mut(&mut fleet.contexts[1]));
+    change(&mut fleet, |row| row.heard = row.heard.map(|at| at + jiff::SignedDuration::from_secs(60)));
+    assert_eq!(written(&fleet), first, "only a date is another");
+    change(&mut fleet, |row| row.canaries.iter_mut().for_each(|canary| canary.events.clear()));
+    assert_eq!(written(&fleet), first, "canaries that are made anew say the same");
+    change(&mut fleet, |row| row.canaries[0].weight += 10);
+    let second = written(&fleet);
+    assert_ne!(second.0, first.0);
+    change(&mut fleet, |row| drop(row.canaries.remove(0)));
+    assert_eq!(written(&fleet).1, 4);
+}

@@ -1,0 +1,34 @@
+//! Tasks that look at something at the same pace look at the same moment: the processor is woken once for all contexts of a
+//! fleet, and sleeps in between.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// The next whole multiple of `every` since this process began to count.
+pub(super) fn next(every: Duration) -> Instant {
+    let passed = BEGAN.elapsed();
+    let rest = passed.as_nanos().checked_rem(every.as_nanos()).and_then(|rest| u64::try_from(rest).ok()).unwrap_or(0);
+    Instant::now() + every.saturating_sub(Duration::from_nanos(rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_begin_at_different_times_wake_together() {
+        let every = Duration::from_secs(5);
+        let first = next(every);
+        tokio::time::sleep_until(first).await;
+        tokio::time::sleep(Duration::from_millis(1700)).await;
+        let one = next(every);
+        tokio::time::sleep(Duration::from_millis(2100)).await;
+        let other = next(every);
+        assert!(one.duration_since(first).abs_diff(every) < Duration::from_millis(1), "{:?}", one.duration_since(first));
+        assert!(other.duration_since(one) < Duration::from_millis(1) && other > Instant::now());
+    }
+}
