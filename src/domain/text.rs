@@ -3,6 +3,7 @@
 //! Every such string passes here once, where it enters, so that nothing it holds can move the cursor,
 //! set a title, write the clipboard or reorder what stands beside it (the class of CVE-2021-25743).
 
+use serde_json::Value;
 use unicode_width::UnicodeWidthChar as _;
 
 /// Characters kept of one cleaned string; the longest Kubernetes event note is 1 KiB.
@@ -17,6 +18,33 @@ pub fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len().min(LONGEST));
     read(text.chars(), &mut out);
     out
+}
+
+/// Every text in `value`, and every name of a field, as [`clean`] leaves it: for what comes from a file that anybody may
+/// have written.
+pub fn clean_all(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = clean(text),
+        Value::Array(items) => items.iter_mut().for_each(clean_all),
+        Value::Object(fields) => {
+            let odd: Vec<String> = fields.keys().filter(|name| clean(name) != **name).cloned().collect();
+            for name in odd {
+                if let Some(field) = fields.remove(&name) {
+                    fields.insert(clean(&name), field);
+                }
+            }
+            fields.values_mut().for_each(clean_all);
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Whether a line of JSON holds nothing that [`clean_all`] would change, short of long texts: in JSON a control character
+/// can only be written with a backslash.
+#[must_use]
+pub fn is_plain(json: &str) -> bool {
+    json.bytes().all(|byte| byte.is_ascii() && byte != 0x7f)
+        && !json.as_bytes().windows(2).any(|pair| pair[0] == b'\\' && !matches!(pair[1], b'"' | b'\\' | b'/'))
 }
 
 /// Looks at no more than [`LONGEST`] characters, and one.
@@ -66,6 +94,18 @@ mod tests {
         assert_eq!(clean("a\u{1b}[2Jb\u{1b}]0;title\u{7}c"), "a[2Jb]0;titlec");
         assert_eq!(clean("x\u{202e}y\u{9b}z\u{200b}"), "xyz");
         assert_eq!(clean("one\r\ntwo\tthree"), "one two three");
+    }
+
+    #[test]
+    fn whatever_is_in_a_file_is_cleaned_and_what_is_plain_is_known() {
+        let mut value = serde_json::json!({"a\u{1b}[2J": ["x\u{202e}y", {"b": "one\ntwo"}], "n": 1, "ok": "5 < 7"});
+        assert!(!is_plain(&value.to_string()));
+        clean_all(&mut value);
+        assert_eq!(value, serde_json::json!({"a[2J": ["xy", {"b": "one two"}], "n": 1, "ok": "5 < 7"}));
+        assert!(is_plain(&value.to_string()) && is_plain(r#"{"a": "a \"quoted\" word"}"#));
+        for odd in [r#"{"a": "\u001b]0;"}"#, r#"{"a": "\n"}"#, "{\"a\": \"\u{7f}\"}", "{\"a\": \"\u{202e}\"}"] {
+            assert!(!is_plain(odd), "{odd}");
+        }
     }
 
     #[test]

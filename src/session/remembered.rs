@@ -19,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 use super::canaries::Canaries;
 use super::view::{CanaryView, ContextView, DriverView, FleetView, Link};
 use crate::domain::revision::sha256_hex;
+use crate::domain::text::{clean_all, is_plain};
 
 /// Of the form of the file.
 const VERSION: u32 = 2;
@@ -93,7 +94,7 @@ impl Memory {
         let mut count = 0;
         for line in lines {
             count += 1;
-            match serde_json::from_str(&line.ok()?).ok()? {
+            match read(&line.ok()?)? {
                 Read::Context(row) => drop(keep(last.replace(*row))),
                 Read::Canary(canary) => last.as_mut()?.canaries.push(*canary),
             }
@@ -154,6 +155,16 @@ impl Memory {
         self.written = Some(sum);
         Ok(())
     }
+}
+
+/// A line of the file, which is ours and may have been written by anybody.
+fn read(line: &str) -> Option<Read> {
+    if is_plain(line) {
+        return serde_json::from_str(line).ok();
+    }
+    let mut value = serde_json::from_str(line).ok()?;
+    clean_all(&mut value);
+    serde_json::from_value(value).ok()
 }
 
 /// The rows that have been seen, each beside its canaries, and of both what a first frame needs; `dated` or not.

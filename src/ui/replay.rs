@@ -11,13 +11,15 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::{Terminal, TerminalOptions, Viewport};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::message::Message;
 use super::model::Model;
 use super::record::{Header, Line, Told, VERSION};
 use super::update::update;
 use super::{Options, view};
-use crate::domain::text::clean;
+use crate::domain::text::{clean, clean_all};
 
 /// Why a file cannot be played.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +47,15 @@ pub struct Recording {
     pub flaw: Option<String>,
 }
 
+/// A line as it is played. Recordings are handed from one to another; keys are left as they are, for they are not drawn.
+fn parse<T: DeserializeOwned>(line: &str) -> serde_json::Result<T> {
+    let mut value: Value = serde_json::from_str(line)?;
+    if value.pointer("/event/key").is_none() {
+        clean_all(&mut value);
+    }
+    serde_json::from_value(value)
+}
+
 impl Recording {
     /// Reads as far as the lines can be understood.
     ///
@@ -54,7 +65,7 @@ impl Recording {
         let mut first = String::new();
         // A file of another kind may have no line ends at all.
         from.by_ref().take(1 << 20).read_line(&mut first).map_err(|_| ReplayError::Foreign)?;
-        let header: Header = serde_json::from_str(&first).map_err(|_| ReplayError::Foreign)?;
+        let header: Header = parse(&first).map_err(|_| ReplayError::Foreign)?;
         if header.pilothouse != "recording" {
             return Err(ReplayError::Foreign);
         }
@@ -65,7 +76,7 @@ impl Recording {
         for (number, line) in (2..).zip(from.lines()) {
             let event = line
                 .map_err(|error| error.to_string())
-                .and_then(|line| serde_json::from_str::<Line>(&line).map_err(|error| error.to_string()))
+                .and_then(|line| parse::<Line>(&line).map_err(|error| error.to_string()))
                 .and_then(|line| Ok((line.at, line.event.event(&mut told)?)));
             match event {
                 Ok((at, Some(event))) => messages.push(Message { at, event }),

@@ -72,6 +72,8 @@ async fn what_cannot_be_trusted_is_not_remembered() {
         let session = remembering(&bed);
         assert!(row(&session, "eks").canaries.is_empty() && row(&session, "eks").remembered.is_none());
     }
+    std::fs::write(&path, good.replace("web-eks", "web\\u001b]0;x\\u0007\u{202e}-eks")).expect("it is written");
+    assert_eq!(row(&remembering(&bed), "eks").canaries[0].key.name, "web]0;x-eks", "it is cleaned as what comes from a cluster is");
     std::fs::write(&path, &good).expect("it is written");
     assert_eq!(row(&remembering(&bed), "eks").canaries.len(), 1);
     let other = bed.start_with(|settings| settings.remember = Some("another fleet".into()));

@@ -138,6 +138,21 @@ fn other_files_are_refused_with_a_reason() {
     assert!(text(&empty.frame(empty.end(), Options::default())).contains("looking for contexts"));
 }
 
+#[tokio::test]
+async fn a_recording_that_somebody_has_tampered_with_draws_no_escapes() {
+    let (_folder, path, last) = recorded().await;
+    let whole = fs::read_to_string(&path).expect("text");
+    let odd =
+        whole.replace("round 4", "ro\u{202e}und \\u001b]0;title\\u0007 4").replace("cannot be fetched", "cannot\\nbe\\tfetched\\u009b2J");
+    assert_ne!(odd, whole);
+    let recording = Recording::read(odd.as_bytes()).expect("a recording");
+    assert_eq!(recording.flaw, None);
+    let frame = text(&recording.frame(recording.end(), Options::default()));
+    assert!(frame.contains("cannot be fetched") && frame.contains("round ]0;title 4"), "{frame}");
+    assert!(!frame.contains(|c: char| c == '\u{202e}' || (c.is_control() && c != '\n')), "{frame:?}");
+    assert_eq!(frame.lines().count(), last.lines().count());
+}
+
 /// A line of a log.
 fn logged(number: u64) -> LogLine {
     LogLine { number, at: now(), level: LogLevel::Warn, from: "pilothouse::session".into(), text: format!("line {number} of the log") }
