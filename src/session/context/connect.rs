@@ -12,6 +12,7 @@ use crate::kubernetes::access::Access;
 use crate::kubernetes::cluster::{Cluster, Policy};
 use crate::kubernetes::contexts::{Connection, ContextError};
 use crate::kubernetes::error::ApiError;
+use crate::kubernetes::json::text;
 
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 const SLOWEST_RETRY: Duration = Duration::from_secs(30);
@@ -100,13 +101,22 @@ impl Context {
                 ContextError::Credential { cause, .. } => unauthorized(cause.to_string()),
                 other => unreachable(other.to_string()),
             })?;
-            match crate::kubernetes::verbs::who(&Access::new(connection.client.clone())).await {
+            let access = Access::new(connection.client.clone());
+            match crate::kubernetes::verbs::who(&access).await {
                 Err(error @ ApiError::Unauthorized { .. }) => return Err(unauthorized(error.to_string())),
                 Err(error @ (ApiError::Timeout { .. } | ApiError::Unreachable { .. } | ApiError::Refused { code: 500.., .. })) => {
                     return Err(unreachable(error.to_string()));
                 }
-                // An old server that does not know the question has answered, too.
-                Ok(_) | Err(_) => {}
+                Ok(_) | Err(ApiError::Forbidden { .. }) => {}
+                // An old server, which does not know the question; or something else that answers at this address.
+                Err(_) => match access.get("/version").await {
+                    Err(ApiError::Forbidden { .. }) => {}
+                    Ok(version) if !text(&version, "/gitVersion").is_empty() => {}
+                    _ => {
+                        let why = "what answers there is no Kubernetes API server: correct `server` in the kubeconfig";
+                        return Err(unreachable(why.into()));
+                    }
+                },
             }
             let client = connection.client.clone();
             let cluster = if let Some(known) = self.cluster() {

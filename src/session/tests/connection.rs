@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -90,6 +91,41 @@ async fn a_connection_that_falls_silent_is_noticed_and_made_anew() {
     relay.silent.send_replace(false);
     until("it is live again", || is_up(&session, "eks")).await;
     assert!(relay.connections.load(Ordering::SeqCst) > 1);
+}
+
+/// Answers `answer` to everything, at the address that is returned.
+async fn web_server(answer: &'static str) -> String {
+    let socket = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = format!("http://{}", socket.local_addr().expect("an address"));
+    tokio::spawn(async move {
+        while let Ok((mut peer, _)) = socket.accept().await {
+            tokio::spawn(async move {
+                while matches!(peer.read(&mut [0; 4096]).await, Ok(1..)) {
+                    if peer.write_all(answer.as_bytes()).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_answers_and_is_no_api_server_is_no_live_cluster() {
+    for (answer, said) in [
+        ("HTTP/1.1 404 Not Found\r\ncontent-length: 9\r\n\r\nnot found", "no Kubernetes API server"),
+        ("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 16\r\n\r\n<p>It works!</p>", "selfsubjectreviews"),
+    ] {
+        let bed = Bed::up(&["eks"]).await;
+        let mut config = bed.config.clone();
+        config["clusters"][0]["cluster"] = json!({"server": web_server(answer).await});
+        bed.write(&config);
+        let session = bed.start();
+        until("it is not reached", || matches!(row(&session, "eks").link, Link::Unreachable { .. })).await;
+        let Link::Unreachable { why, .. } = row(&session, "eks").link else { unreachable!("it was seen to be") };
+        assert!(why.contains(said), "{why}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
