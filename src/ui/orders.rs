@@ -125,6 +125,10 @@ fn still_stands(model: &Model, command: &Command) -> Result<(), String> {
     if canary.revision != *revision {
         return Err(format!("{} has a new revision", target.name));
     }
+    // A verb of now must not reach a cluster that comes back an hour later.
+    if let Some(context) = model.view.context(&target.context) {
+        verbs::reachable(model, context)?;
+    }
     verbs::allowed(*verb, canary)
 }
 

@@ -183,7 +183,7 @@ fn close_if_moved(model: &mut Model) {
         confirm.refresh(&model.view);
     }
     let moved = match &model.overlay {
-        Some(Overlay::Confirm(Confirm { ask: Ask::Verb(ask), .. })) => ask.moved(model.view.canary(&ask.target)),
+        Some(Overlay::Confirm(Confirm { ask: Ask::Verb(ask), .. })) => ask.moved(&model.view),
         Some(Overlay::Confirm(Confirm { ask: Ask::Many(many), .. })) if many.each.is_empty() => {
             Some(format!("nothing is left to {}; nothing was sent", many.verb))
         }

@@ -76,9 +76,12 @@ impl VerbAsk {
 
     /// Why the question no longer stands; `None` while it does.
     #[must_use]
-    pub fn moved(&self, now: Option<&CanaryView>) -> Option<String> {
+    pub fn moved(&self, view: &FleetView) -> Option<String> {
         let name = &self.target.name;
-        let Some(canary) = now else { return Some(format!("{name} is gone; nothing was sent")) };
+        let Some(canary) = view.canary(&self.target) else { return Some(format!("{name} is gone; nothing was sent")) };
+        if !view.context(&self.target.context).is_some_and(|context| context.link.is_live()) {
+            return Some(format!("the cluster of {name} stopped answering; nothing was sent"));
+        }
         if canary.revision != self.revision {
             return Some(format!("{name} has a new revision, {}; nothing was sent", short(&canary.revision)));
         }

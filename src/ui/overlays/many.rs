@@ -95,10 +95,8 @@ impl Many {
         let before = self.each.len();
         let mut kept = Vec::with_capacity(before);
         for ask in std::mem::take(&mut self.each) {
-            let live = view.context(&ask.target.context).is_some_and(|context| context.link.is_live());
-            match ask.moved(view.canary(&ask.target)) {
-                None if live => kept.push(ask),
-                None => self.left_out.push((ask.target.to_string(), "its cluster stopped answering".into())),
+            match ask.moved(view) {
+                None => kept.push(ask),
                 Some(why) => {
                     let why = why.strip_suffix("; nothing was sent").unwrap_or(&why).to_string();
                     self.left_out.push((ask.target.to_string(), why));

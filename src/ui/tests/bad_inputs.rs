@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::harness::{Harness, before, canary, fleet};
 use crate::domain::phase::Phase;
 use crate::domain::target::Target;
-use crate::session::view::{CanaryView, EventView, FleetView, GateView, RefView};
+use crate::session::view::{CanaryView, EventView, FleetView, GateView, Link, RefView};
 use crate::ui::address::Address;
 use crate::ui::rows::RowKey;
 
@@ -18,11 +18,15 @@ fn target() -> Target {
 type Change = fn(&mut FleetView);
 
 /// The ways in which gke's frontend can stop being what it was, with what is said of it.
-const GOES: [(&str, Change); 4] = [
+const GOES: [(&str, Change); 5] = [
     ("frontend is gone", |fleet| drop(Arc::make_mut(&mut fleet.contexts[0]).canaries.remove(0))),
     ("frontend is gone", |fleet| Arc::make_mut(&mut fleet.contexts[0]).canaries[0].key.name = "frontend-v2".into()),
     ("frontend is gone", |fleet| drop(fleet.contexts.remove(0))),
     ("frontend has a new revision", |fleet| Arc::make_mut(&mut fleet.contexts[0]).canaries[0].revision = "p1:other:1:8e5a0d2c6b".into()),
+    ("the cluster of frontend stopped answering", |fleet| {
+        let why = "no answer within 5s".into();
+        Arc::make_mut(&mut fleet.contexts[0]).link = Link::Stale { since: before(10), why };
+    }),
 ];
 
 #[test]
