@@ -63,6 +63,12 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect, hits: &mut Hits) {
         lines.push(rule("not known", "", columns, theme));
         lines.extend(of.gaps.iter().map(|gap| Line::styled(cut(&format!(" ? {gap}"), columns), theme.style(Role::Warn))));
     }
+    if lines.len() > height {
+        let shown = height.saturating_sub(1);
+        let note = format!(" … {} lines more: c copies the whole report, and a taller terminal shows it", lines.len() - shown);
+        lines.truncate(shown);
+        lines.push(Line::styled(cut(&note, columns), theme.style(Role::Dim)));
+    }
     frame.render_widget(Paragraph::new(lines), area);
 }
 
