@@ -2,13 +2,18 @@
 //! fleet, and sleeps in between.
 
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+/// A whole minute of the wall clock, when a screen changes anyway; where that clock is set later on, the beat stays.
+static BEGAN: LazyLock<Instant> = LazyLock::new(|| {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let past = Duration::new(now.as_secs() % 60, now.subsec_nanos());
+    Instant::now().checked_sub(past).unwrap_or_else(Instant::now)
+});
 
-/// The next whole multiple of `every` since this process began to count.
+/// The next whole multiple of `every` since a whole minute.
 pub(super) fn next(every: Duration) -> Instant {
     let passed = BEGAN.elapsed();
     let rest = passed.as_nanos().checked_rem(every.as_nanos()).and_then(|rest| u64::try_from(rest).ok()).unwrap_or(0);

@@ -33,7 +33,7 @@ pub fn floor() -> Vec<Row> {
         })
         .collect();
     let (soon, late) = page_costs();
-    let pages = Row::one("floor: a page touched again, a second later", "µs", late)
+    let pages = Row::one("floor: a page touched again, ten seconds later", "µs", late)
         .note(format!("{soon:.2} µs a millisecond later; the difference is the machine's, and counts as time of whoever touches it"));
     vec![Row::times("floor: sh, start → byte", &starts), Row::times("floor: cat, key → echo", &echoes), pages]
 }
