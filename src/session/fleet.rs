@@ -271,6 +271,8 @@ fn write(memory: &Mutex<Memory>, fleet: &FleetView, at_the_end: bool) {
 }
 
 async fn remember(memory: Arc<Mutex<Memory>>, view: watch::Receiver<Arc<FleetView>>) {
+    // A fleet that is still on its way is not worth the work.
+    tokio::time::sleep(remembered::EVERY / 2).await;
     loop {
         tokio::time::sleep_until(beat::next(remembered::EVERY)).await;
         let (memory, fleet) = (Arc::clone(&memory), Arc::clone(&view.borrow()));
