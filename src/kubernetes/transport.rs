@@ -20,10 +20,10 @@ use kube::{Client, Config};
 use tower::ServiceBuilder;
 use tower_http::decompression::DecompressionLayer;
 
-/// A connection on which nothing has come for so long is asked whether it lives: by the kernel, which finds out that the
-/// way is cut and wakes nobody while it is not,
+/// A connection on which nothing has come for so long is asked by the kernel whether it lives: that finds out that the way
+/// is cut, and wakes nobody while it is not.
 const ASK_WAY: Duration = Duration::from_secs(10);
-/// and by us, who find out that the server behind it hangs.
+/// The same asked of the server by HTTP/2: that finds out that it hangs behind a way that is there.
 const ASK: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 30 });
 /// One that does not answer within this is dead, and so is every watch on it.
 const ANSWER: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 });

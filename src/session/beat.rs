@@ -13,8 +13,12 @@ static BEGAN: LazyLock<Instant> = LazyLock::new(|| {
     Instant::now().checked_sub(past).unwrap_or_else(Instant::now)
 });
 
-/// The next whole multiple of `every` since a whole minute.
-pub(super) fn next(every: Duration) -> Instant {
+/// Returns at the next whole multiple of `every` since a whole minute.
+pub(super) async fn next(every: Duration) {
+    tokio::time::sleep_until(due(every)).await;
+}
+
+fn due(every: Duration) -> Instant {
     let passed = BEGAN.elapsed();
     let rest = passed.as_nanos().checked_rem(every.as_nanos()).and_then(|rest| u64::try_from(rest).ok()).unwrap_or(0);
     Instant::now() + every.saturating_sub(Duration::from_nanos(rest))
@@ -27,12 +31,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn those_who_begin_at_different_times_wake_together() {
         let every = Duration::from_secs(5);
-        let first = next(every);
-        tokio::time::sleep_until(first).await;
+        let first = due(every);
+        next(every).await;
         tokio::time::sleep(Duration::from_millis(1700)).await;
-        let one = next(every);
+        let one = due(every);
         tokio::time::sleep(Duration::from_millis(2100)).await;
-        let other = next(every);
+        let other = due(every);
         assert!(one.duration_since(first).abs_diff(every) < Duration::from_millis(1), "{:?}", one.duration_since(first));
         assert!(other.duration_since(one) < Duration::from_millis(1) && other > Instant::now());
     }

@@ -359,7 +359,7 @@ impl Context {
                             sync.kick.notify_one();
                         }
                     }
-                    () = tokio::time::sleep_until(beat::next(Duration::from_secs(1))) => {}
+                    () = beat::next(Duration::from_secs(1)) => {}
                 }
             }
             driving.shutdown().await;

@@ -234,7 +234,7 @@ impl Session {
 async fn wake(roster: Arc<Roster>) {
     let mut last = (tokio::time::Instant::now(), SystemTime::now());
     loop {
-        tokio::time::sleep_until(beat::next(TICK)).await;
+        beat::next(TICK).await;
         let now = (tokio::time::Instant::now(), SystemTime::now());
         let gap = gap(now.0.duration_since(last.0), now.1.duration_since(last.1).unwrap_or_default());
         last = now;
@@ -250,7 +250,7 @@ async fn wake(roster: Arc<Roster>) {
 /// Looks when the credentials end, one after the other.
 async fn read_credentials(roster: Arc<Roster>) {
     loop {
-        tokio::time::sleep_until(beat::next(CREDENTIALS)).await;
+        beat::next(CREDENTIALS).await;
         let contexts = roster.contexts();
         // They are looked at again in a minute.
         let _ = tokio::task::spawn_blocking(move || contexts.iter().for_each(|context| context.read_credential())).await;
@@ -274,7 +274,7 @@ async fn remember(memory: Arc<Mutex<Memory>>, view: watch::Receiver<Arc<FleetVie
     // A fleet that is still on its way is not worth the work.
     tokio::time::sleep(remembered::EVERY / 2).await;
     loop {
-        tokio::time::sleep_until(beat::next(remembered::EVERY)).await;
+        beat::next(remembered::EVERY).await;
         let (memory, fleet) = (Arc::clone(&memory), Arc::clone(&view.borrow()));
         // It is tried again in a minute.
         let _ = tokio::task::spawn_blocking(move || write(&memory, &fleet, false)).await;

@@ -74,16 +74,11 @@ pub async fn run(inquiry: Inquiry, series: Arc<Series>, news: Arc<dyn Fn() + Sen
         if calm_due {
             calm_at = Some(began);
         }
-        let (mut changed, mut flying, mut calm) = (false, Vec::new(), Vec::new());
-        for (key, course) in cluster.store.courses(|Course { own_server, .. }| own_server || !nobody) {
-            if course.flying { flying.push(key) } else { calm.push(key) }
-        }
-        let wait = match (flying.is_empty(), calm.is_empty()) {
-            (false, _) => Some(STEP),
-            (true, false) => Some(CALM),
-            (true, true) => None,
-        };
-        for key in flying.into_iter().chain(calm.into_iter().filter(|_| calm_due)) {
+        let mut changed = false;
+        let courses = cluster.store.courses(|Course { own_server, .. }| own_server || !nobody);
+        let wait = if courses.iter().any(|(_, course)| course.flying) { STEP } else { CALM };
+        let nothing_to_ask = courses.is_empty();
+        for (key, _) in courses.into_iter().filter(|(_, course)| course.flying || calm_due) {
             let Some(canary) = cluster.store.stored(Kind::Canary, &key.namespace, &key.name) else { continue };
             let Ok(Asked { spec, status: Standing { phase } }) = canary.read::<Asked>() else { continue };
             let phase = Phase::ALL.into_iter().find(|p| p.word() == phase).unwrap_or(Phase::Unknown);
@@ -103,16 +98,9 @@ pub async fn run(inquiry: Inquiry, series: Arc<Series>, news: Arc<dyn Fn() + Sen
         tokio::select! {
             biased;
             () = cluster.store.courses_changed.notified() => {}
-            () = sleep(wait) => {}
+            () = tokio::time::sleep(wait), if !nothing_to_ask => {}
         }
         tokio::time::sleep_until(began + STEP).await;
-    }
-}
-
-async fn sleep(time: Option<Duration>) {
-    match time {
-        Some(time) => tokio::time::sleep(time).await,
-        None => std::future::pending().await,
     }
 }
 

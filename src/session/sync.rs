@@ -132,11 +132,11 @@ pub async fn run(
         }
         let looked = {
             let (source, known) = (source.clone(), looked_last.take());
-            let look = move || match known {
+            let again = move || match known {
                 Some(known) if known.holds() => Ok(known),
                 _ => look(&source),
             };
-            tokio::task::spawn_blocking(look).await.unwrap_or_else(|e| Err(e.to_string()))
+            tokio::task::spawn_blocking(again).await.unwrap_or_else(|e| Err(e.to_string()))
         };
         let looked = looked.map(|looked| looked_last.insert(looked).wanted.clone());
         if let Some((known, version)) = &mut record {

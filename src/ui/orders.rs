@@ -126,10 +126,7 @@ fn still_stands(model: &Model, command: &Command) -> Result<(), String> {
         return Err(format!("{} has a new revision", target.name));
     }
     // A verb of now must not reach a cluster that comes back an hour later.
-    if let Some(context) = model.view.context(&target.context) {
-        verbs::reachable(model, context)?;
-    }
-    verbs::allowed(*verb, canary)
+    verbs::sendable(model, target, canary, *verb)
 }
 
 fn send(model: &mut Model, label: &str, orders: Vec<Order>) -> Vec<Effect> {

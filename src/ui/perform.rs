@@ -304,9 +304,8 @@ pub(super) fn confirmed(model: &mut Model, confirm: Confirm) -> Vec<Effect> {
         }
         Ask::Verb(ask) => {
             let Some(canary) = model.view.canary(&ask.target) else { return Vec::new() };
-            let link = model.view.context(&ask.target.context).map_or(Ok(()), |context| verbs::reachable(model, context));
             // The dialog stood over live data: what was true when it opened is asked again now.
-            if let Err(refusal) = link.and_then(|()| verbs::allowed(ask.verb, canary)) {
+            if let Err(refusal) = verbs::sendable(model, &ask.target, canary, ask.verb) {
                 model.say(Role::Bad, refusal);
                 return Vec::new();
             }

@@ -182,10 +182,11 @@ fn close_if_moved(model: &mut Model) {
     if let Some(Overlay::Confirm(confirm)) = &mut model.overlay {
         confirm.refresh(&model.view);
     }
+    let unsent = |why: String| format!("{why}; nothing was sent");
     let moved = match &model.overlay {
-        Some(Overlay::Confirm(Confirm { ask: Ask::Verb(ask), .. })) => ask.moved(&model.view),
+        Some(Overlay::Confirm(Confirm { ask: Ask::Verb(ask), .. })) => ask.moved(&model.view).map(unsent),
         Some(Overlay::Confirm(Confirm { ask: Ask::Many(many), .. })) if many.each.is_empty() => {
-            Some(format!("nothing is left to {}; nothing was sent", many.verb))
+            Some(unsent(format!("nothing is left to {}", many.verb)))
         }
         Some(Overlay::Bump(bump)) => bump.moved(&model.view),
         _ => None,

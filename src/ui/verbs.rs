@@ -10,6 +10,7 @@ use super::widgets::glyph::State;
 use super::widgets::text::as_of;
 use crate::domain::intent::Verb;
 use crate::domain::phase::Phase;
+use crate::domain::target::Target;
 use crate::session::view::{CanaryView, ContextView, Link, Need};
 
 /// The verb that an action means for this canary; `None` for actions that send none.
@@ -142,6 +143,15 @@ pub fn permitted(context: &ContextView, need: Need, namespace: Option<&str>) -> 
         Some(why) => Err(format!("{} refuses it: {why}", context.provider)),
         None => Ok(()),
     }
+}
+
+/// Whether `verb` can go to `target`, which is `canary`, as the fleet stands now.
+///
+/// # Errors
+/// A sentence for the operator.
+pub fn sendable(model: &Model, target: &Target, canary: &CanaryView, verb: Verb) -> Result<(), String> {
+    let link = model.view.context(&target.context).map_or(Ok(()), |context| reachable(model, context));
+    link.and_then(|()| allowed(verb, canary))
 }
 
 /// Whether anything can be sent to the context.

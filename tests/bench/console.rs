@@ -12,8 +12,8 @@
 //! memory and processor time come from `/proc`.
 //!
 //! `figures` holds what is measured; `terminal` a program in a terminal and the moments of its bytes; `fleets` the
-//! clusters; `process` what the kernel knows of a process; `present` keeps its memory where it is; `k9s` the other console; `table` the samples and how they are
-//! judged; `machine` what they were measured on. `PILOTHOUSE_BIN` names another binary than the one built beside this,
+//! clusters; `process` what the kernel knows of a process; `present` keeps its memory where it is; `k9s` the other
+//! console; `table` the samples and how they are judged; `machine` what they were measured on. `PILOTHOUSE_BIN` names another binary than the one built beside this,
 //! `PILOTHOUSE_CACHE` another cache folder, `K9S_BIN` a k9s of yours.
 
 #![allow(

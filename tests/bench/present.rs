@@ -53,11 +53,10 @@ fn touch(id: u32) -> Option<()> {
     for line in maps.lines() {
         let Some(range) = line.split_whitespace().next().and_then(|range| range.split_once('-')) else { continue };
         let (Ok(from), Ok(to)) = (u64::from_str_radix(range.0, 16), u64::from_str_radix(range.1, 16)) else { continue };
-        let count = usize::try_from(to.saturating_sub(from)).unwrap_or(0) / PAGE;
-        let mut entries = vec![0; count * 8];
         if line.split_whitespace().nth(1).is_none_or(|flags| !flags.starts_with('r')) || from >= 1 << 47 {
             continue;
         }
+        let mut entries = vec![0; usize::try_from(to.saturating_sub(from)).unwrap_or(0) / PAGE * 8];
         // Eight bytes a page; the highest bit of the last is set where the page is in memory.
         if pages.read_exact_at(&mut entries, from / PAGE as u64 * 8).is_err() {
             continue;

@@ -90,7 +90,7 @@ impl Context {
             let mut news = tokio::select! {
                 biased;
                 () = cluster.store.changed.notified() => true,
-                () = tokio::time::sleep_until(beat::next(if calm { SHOWN_ANEW } else { TICK })) => false,
+                () = beat::next(if calm { SHOWN_ANEW } else { TICK }) => false,
             };
             if let (true, Some(sync)) = (news, &self.sync) {
                 // A ref counts as promoted from the moment its last canary came through, not from the sync's next turn.

@@ -78,20 +78,20 @@ impl VerbAsk {
     #[must_use]
     pub fn moved(&self, view: &FleetView) -> Option<String> {
         let name = &self.target.name;
-        let Some(canary) = view.canary(&self.target) else { return Some(format!("{name} is gone; nothing was sent")) };
+        let Some(canary) = view.canary(&self.target) else { return Some(format!("{name} is gone")) };
         if !view.context(&self.target.context).is_some_and(|context| context.link.is_live()) {
-            return Some(format!("the cluster of {name} stopped answering; nothing was sent"));
+            return Some(format!("the cluster of {name} stopped answering"));
         }
         if canary.revision != self.revision {
-            return Some(format!("{name} has a new revision, {}; nothing was sent", short(&canary.revision)));
+            return Some(format!("{name} has a new revision, {}", short(&canary.revision)));
         }
         // A step of the same rollout is no reason to make an operator type an abort again.
         if canary.phase != self.phase && self.verb.check(canary.phase, canary.paused.is_some()).is_err() {
-            return Some(format!("{name} moved from {} to {} meanwhile; nothing was sent", self.phase, canary.phase));
+            return Some(format!("{name} moved from {} to {} meanwhile", self.phase, canary.phase));
         }
         let gate = self.gate();
         if !gate.is_empty() && !canary.gates.iter().any(|waiting| waiting.name == gate) {
-            return Some(format!("{gate} of {name} waits no longer; nothing was sent"));
+            return Some(format!("{gate} of {name} waits no longer"));
         }
         None
     }

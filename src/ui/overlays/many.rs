@@ -97,10 +97,7 @@ impl Many {
         for ask in std::mem::take(&mut self.each) {
             match ask.moved(view) {
                 None => kept.push(ask),
-                Some(why) => {
-                    let why = why.strip_suffix("; nothing was sent").unwrap_or(&why).to_string();
-                    self.left_out.push((ask.target.to_string(), why));
-                }
+                Some(why) => self.left_out.push((ask.target.to_string(), why)),
             }
         }
         self.each = kept;
